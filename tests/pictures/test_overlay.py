@@ -1,0 +1,152 @@
+"""Outlines lie where they must, in the colours they must have."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import ndimage
+from skimage.segmentation import find_boundaries
+
+from histoseed.annotations.instances import Instances
+from histoseed.errors import InputError
+from histoseed.pictures import UNCLASSIFIED, draw_instances, draw_outlines, outline_mask, palette
+from histoseed.pictures.colors import rgb
+
+label_images = hnp.arrays(np.int32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3))
+
+
+@given(label_images)
+def test_one_pixel_outlines_are_the_inner_boundaries_of_scikit_image(labels):
+    assert np.array_equal(outline_mask(labels), find_boundaries(labels, connectivity=1, mode="inner"))
+
+
+@given(label_images, st.integers(1, 4))
+def test_thick_outlines_are_what_erosion_takes_away(labels, thickness):
+    cross = ndimage.generate_binary_structure(2, 1)
+    expected = np.zeros(labels.shape, bool)
+    for value in np.unique(labels[labels > 0]):
+        inside = labels == value
+        expected |= inside & ~ndimage.binary_erosion(inside, cross, iterations=thickness, border_value=1)
+    assert np.array_equal(outline_mask(labels, thickness), expected)
+
+
+def test_outlines_have_the_exact_colour_and_nothing_else_changes(patch):
+    image, labels = patch
+    before = image.copy()
+    out = draw_outlines(image, labels, {1: "#ff0000", 2: "#00ff00"}, thickness=2)
+    edge = outline_mask(labels, 2)
+    for label, color in ((1, (255, 0, 0)), (2, (0, 255, 0)), (7, rgb(UNCLASSIFIED))):
+        assert np.all(out[edge & (labels == label)] == color)
+        assert np.any(edge & (labels == label))
+    assert np.array_equal(out[~edge], image[~edge])
+    assert np.array_equal(image, before)
+
+
+def test_zoom_draws_finer_outlines_inside_the_objects(patch):
+    image, labels = patch
+    out = draw_outlines(image, labels, "#ff00fe", zoom=4)
+    assert out.shape == (120, 160, 3)
+    drawn = np.all(out == (255, 0, 254), axis=2)
+    big = np.kron(labels, np.ones((4, 4), int))
+    assert np.all(big[drawn] > 0)
+    assert np.array_equal(drawn, outline_mask(big))
+
+
+def test_no_object_leaves_the_picture_as_it_is(patch):
+    image, labels = patch
+    assert np.array_equal(draw_outlines(image, labels * 0), image)
+    assert np.array_equal(draw_instances(image, Instances.empty()), image)
+
+
+@given(st.floats(5, 25), st.floats(5, 25), st.floats(3, 12), st.sampled_from([0.5, 1.0, 2.0]), st.integers(1, 3))
+def test_a_box_is_drawn_on_its_pixel_edges(x, y, size, scale, zoom):
+    offset = (100.0, 200.0)
+    box = shapely.box(x + 100, y + 200, x + size + 100, y + size + 200)
+    image = np.zeros((80, 80, 3), np.uint8)
+    out = draw_instances(image, Instances.build([box]), offset=offset, scale=scale, zoom=zoom, smooth=False)
+    rows, columns = np.nonzero(out.any(axis=2))
+    # A line drawn over the edge at x covers the pixel [j, j + 1] that x lies in or borders on.
+    factor = scale * zoom
+    for drawn, low in ((columns, x), (rows, y)):
+        assert abs(drawn.min() + 0.5 - low * factor) <= 0.76
+        assert abs(drawn.max() + 0.5 - (low + size) * factor) <= 0.76
+
+
+def test_outlines_of_polygons_and_of_labels_agree(patch):
+    image, labels = patch
+    boxes = [shapely.box(4, 4, 12, 14), shapely.box(25, 18, 36, 28)]
+    out = draw_instances(np.zeros_like(image), Instances.build(boxes), smooth=False)
+    drawn = out.any(axis=2)
+    near = ndimage.binary_dilation(outline_mask(np.where(labels == 2, 0, labels)), np.ones((3, 3)))
+    assert np.all(near[drawn])
+    assert drawn.sum() >= 2 * (8 + 10) + 2 * (11 + 10) - 8
+
+
+def test_holes_parts_and_points_are_drawn():
+    ring = shapely.Polygon(shapely.box(5, 5, 35, 35).exterior, [shapely.box(15, 15, 25, 25).exterior])
+    both = shapely.MultiPolygon([shapely.box(42, 5, 50, 15), shapely.box(42, 25, 50, 35)])
+    table = Instances.build([ring, both, shapely.Point(55.5, 20.5)], kind=["polygon", "polygon", "point"])
+    drawn = draw_instances(np.zeros((40, 64, 3), np.uint8), table, smooth=False).any(axis=2)
+    assert drawn[20, 15] or drawn[20, 14]  # the hole's rim
+    assert not drawn[20, 20]
+    assert drawn[10, 42] or drawn[10, 41]
+    assert drawn[30, 42] or drawn[30, 41]
+    assert drawn[20, 55]
+    assert abs(np.mean(np.nonzero(drawn[:, 53:])[0]) - 20) < 0.5
+
+
+def test_instances_have_the_colour_of_their_class():
+    names = ["tumor", "stroma", None]
+    boxes = [shapely.box(x, 2, x + 6, 8) for x in (2, 12, 22)]
+    table = Instances.build(boxes, class_name=names, colors={"stroma": "#123456"})
+    out = draw_instances(np.zeros((12, 32, 3), np.uint8), table, smooth=False)
+    found = {tuple(c) for c in out[out.any(axis=2)].tolist()}
+    assert found == {rgb(palette(["tumor"])["tumor"]), (0x12, 0x34, 0x56), rgb(UNCLASSIFIED)}
+    again = draw_instances(np.zeros((12, 32, 3), np.uint8), table, colors={"stroma": "#654321"}, smooth=False)
+    assert (0x65, 0x43, 0x21) in {tuple(c) for c in again[again.any(axis=2)].tolist()}
+
+
+def test_what_lies_outside_is_skipped_and_what_crosses_the_border_is_cut():
+    far, big = shapely.box(1e9, 1e9, 1e9 + 5, 1e9 + 5), shapely.box(-1e12, 4, 1e12, 1e12)
+    image = np.zeros((16, 16, 3), np.uint8)
+    assert not draw_instances(image, Instances.build([far])).any()
+    drawn = draw_instances(image, Instances.build([big]), smooth=False).any(axis=2)
+    assert drawn[3:5].any(axis=0).all()
+    assert not drawn[6:].any()
+
+
+@pytest.mark.parametrize("options", [{"zoom": 0}, {"thickness": 0}])
+def test_numbers_below_one_are_refused(patch, options):
+    image, labels = patch
+    with pytest.raises(InputError):
+        draw_outlines(image, labels, **options)
+    with pytest.raises(InputError):
+        draw_instances(image, Instances.empty(), **options)
+
+
+@pytest.mark.parametrize("options", [{"scale": 0.0}, {"scale": np.nan}, {"offset": (0.0, np.inf)}])
+def test_a_frame_that_is_not_finite_is_refused(patch, options):
+    with pytest.raises(InputError):
+        draw_instances(patch[0], Instances.empty(), **options)
+
+
+def test_arrays_of_another_size_are_refused(patch):
+    image, labels = patch
+    with pytest.raises(InputError):
+        draw_outlines(image, labels[:-1])
+
+
+def test_outlines_on_real_tissue(shared_data):
+    from PIL import Image
+
+    folder = shared_data / "gbm40"
+    image = np.asarray(Image.open(folder / "images" / "01.png").convert("RGB"))
+    labels = np.asarray(Image.open(folder / "labels" / "01.png"))
+    out = draw_outlines(image, labels, "#00ff01")
+    drawn = np.all(out == (0, 255, 1), axis=2)
+    assert np.array_equal(np.unique(labels[drawn]), np.unique(labels)[1:])
+    assert np.array_equal(drawn, find_boundaries(labels, connectivity=1, mode="inner"))
