@@ -1,0 +1,28 @@
+"""The table of objects, and the file formats that read and write it."""
+
+from histoseed.annotations.classifications import class_color
+from histoseed.annotations.frames import FRAME_SCHEMA, instances_from_frame, instances_to_frame
+from histoseed.annotations.geojson_reader import read_geojson
+from histoseed.annotations.geojson_writer import GeoJsonWriter, ObjectType, write_geojson
+from histoseed.annotations.instances import KINDS, Instances, new_ids
+from histoseed.annotations.label_images import read_label_image, write_label_image
+from histoseed.annotations.labels import FlattenReport, instances_from_labels, labels_from_instances
+
+__all__ = [
+    "FRAME_SCHEMA",
+    "KINDS",
+    "FlattenReport",
+    "GeoJsonWriter",
+    "Instances",
+    "ObjectType",
+    "class_color",
+    "instances_from_frame",
+    "instances_from_labels",
+    "instances_to_frame",
+    "labels_from_instances",
+    "new_ids",
+    "read_geojson",
+    "read_label_image",
+    "write_geojson",
+    "write_label_image",
+]
