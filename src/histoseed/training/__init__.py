@@ -1,0 +1,24 @@
+"""Training: the loop (plain torch), losses, augmentation, few-annotation sampling."""
+
+from histoseed.training.augment import Augmentation, StainStyle, augment, recolour, stain_style
+from histoseed.training.crops import Crop, Picture, draw_crop
+from histoseed.training.loop import History, train
+from histoseed.training.losses import representation_loss
+from histoseed.training.plan import TrainingPlan
+from histoseed.training.sampling import nested_draw
+
+__all__ = [
+    "Augmentation",
+    "Crop",
+    "History",
+    "Picture",
+    "StainStyle",
+    "TrainingPlan",
+    "augment",
+    "draw_crop",
+    "nested_draw",
+    "recolour",
+    "representation_loss",
+    "stain_style",
+    "train",
+]

@@ -1,0 +1,251 @@
+"""The training loop, top to bottom: draw a batch, one step of AdamW, average the weights, measure, keep a checkpoint.
+
+Every random choice of step ``i`` comes from a generator seeded with ``(seed, i)``. A run that is interrupted therefore
+needs its tensors and its step number, nothing else, to end with the weights of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import nn
+
+from histoseed.encoders import EmbeddingCache
+from histoseed.errors import InputError
+from histoseed.files import write_bytes
+from histoseed.metrics import panoptic_quality
+from histoseed.segmenters import Segmenter, instance_labels, make_targets
+from histoseed.training.augment import augment
+from histoseed.training.crops import Crop, Picture, draw_crop
+from histoseed.training.losses import representation_loss
+from histoseed.training.plan import TrainingPlan
+from histoseed.training.views import FeatureStore
+
+__all__ = ["History", "train"]
+
+History = list[dict[str, float | None]]
+"""One row a step: step, loss, its parts, learning rate, and ``pq`` where it was measured."""
+
+
+def train(
+    model: Segmenter,
+    pictures: Sequence[Picture],
+    plan: TrainingPlan,
+    *,
+    validation: Sequence[Picture] = (),
+    checkpoint: Path | None = None,
+    cache: EmbeddingCache | None = None,
+    dtype: torch.dtype = torch.float32,
+    on_step: Callable[[dict[str, float | None]], None] | None = None,
+) -> History:
+    """Train a segmenter in place on annotated pictures.
+
+    Args:
+        model: Encoder and decoder; it ends with the averaged weights, in evaluation mode.
+        pictures: Annotated crops; one is enough.
+        plan: Settings.
+        validation: Pictures kept apart. With them the averaged weights of the best measurement are kept, without them
+            those of the last step, and panoptic quality is measured on the training pictures.
+        checkpoint: File to resume from, if it is there, and to write.
+        cache: Where features of a frozen encoder are kept between runs.
+        dtype: Precision of the forward pass; the weights stay float32.
+        on_step: Called with each row of the history.
+
+    Returns:
+        The history of all steps, those before an interruption included.
+
+    Raises:
+        InputError: no picture, or a checkpoint of another run.
+    """
+    if not pictures:
+        raise InputError("There is nothing to train on: no annotated patch was given.")
+    device = next(model.parameters()).device
+    frozen = plan.method == "frozen"
+    _ = model.encoder.freeze() if frozen else model.encoder.unfreeze()
+    store = FeatureStore(model, pictures, plan, cache=cache) if frozen else None
+    state = _State(model, plan, checkpoint)
+    precision = nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
+
+    for step in range(state.step, plan.steps):
+        rng = np.random.default_rng([plan.seed, step])
+        model.train()
+        for group in state.optimizer.param_groups:
+            group["lr"] = plan.rate(step)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(int(rng.integers(2**62)))
+            if store is not None:
+                images, features, crops = store.batch(rng)
+                with precision:
+                    maps = model.decode(images.to(device), [f.to(device) for f in features])
+            else:
+                images, crops = _draw_batch(pictures, plan, rng)
+                with precision:
+                    maps = model(images.to(device, memory_format=torch.channels_last))
+        loss, parts = representation_loss(maps, _targets_of(crops, device))
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(state.trained, plan.clip)
+        state.optimizer.step()
+        state.average(step)
+
+        row: dict[str, float | None] = {"step": step + 1, "loss": float(loss.detach()), **parts}
+        row |= {"learning_rate": plan.rate(step), "pq": None}
+        last = step + 1 == plan.steps
+        if last or (step + 1) % plan.report_every == 0:
+            with state.averaged():
+                row["pq"] = _measure(model, validation or pictures, plan, dtype)
+            if validation:
+                state.keep_best(row["pq"])
+        state.history.append(row)
+        if on_step is not None:
+            on_step(row)
+        if last or (step + 1) % plan.checkpoint_every == 0:
+            state.save(step + 1)
+    state.finish()
+    model.eval()
+    return state.history
+
+
+def _draw_batch(
+    pictures: Sequence[Picture], plan: TrainingPlan, rng: np.random.Generator
+) -> tuple[torch.Tensor, list[Crop]]:
+    crops = [
+        draw_crop(pictures[int(rng.integers(len(pictures)))], plan.crop, rng, scale=plan.scale)
+        for _ in range(plan.batch)
+    ]
+    images = torch.from_numpy(np.stack([c.image for c in crops])).permute(0, 3, 1, 2).float() / 255
+    return augment(images, plan.augmentation, rng), crops
+
+
+def _targets_of(crops: Sequence[Crop], device: torch.device) -> Any:
+    labels = torch.from_numpy(np.stack([c.labels for c in crops])).long().to(device)
+    classes = torch.from_numpy(np.stack([c.classes for c in crops])).to(device)
+    ignore = torch.from_numpy(np.stack([c.ignore for c in crops])).to(device)
+    return make_targets(labels, classes=classes, ignore=ignore)
+
+
+def _measure(model: Segmenter, pictures: Sequence[Picture], plan: TrainingPlan, dtype: torch.dtype) -> float | None:
+    """Mean panoptic quality over at most 16 upright crops, their annotated area only; None where all are empty."""
+    model.eval()
+    rng = np.random.default_rng(plan.seed)
+    scores: list[float] = []
+    for picture in pictures[:16]:
+        crop = draw_crop(picture, plan.crop, rng, scale=(1.0, 1.0), turn=False)
+        images = torch.from_numpy(crop.image).permute(2, 0, 1)[None].float() / 255
+        maps = model.predict(images, dtype=dtype)
+        predicted = instance_labels(maps.semantic[0], maps.distances[0], model.card.postprocessing, model.card.mpp)
+        score = panoptic_quality(crop.labels, predicted, ignore=crop.ignore).pq
+        if np.isfinite(score):
+            scores.append(score)
+    return float(np.mean(scores)) if scores else None
+
+
+class _State:
+    """What changes from step to step: weights, their average, the optimiser, the history."""
+
+    def __init__(self, model: Segmenter, plan: TrainingPlan, checkpoint: Path | None) -> None:
+        self.model, self.plan, self.path = model, plan, checkpoint
+        self.trained = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.trained, lr=plan.learning_rate, weight_decay=plan.weight_decay, betas=(0.9, 0.98)
+        )
+        self.tracked = {
+            k: v
+            for k, v in model.state_dict(keep_vars=True).items()
+            if plan.method == "full" or not k.startswith("encoder.")
+        }
+        self.mean = {k: v.detach().clone() for k, v in self.tracked.items()}
+        self.best: dict[str, torch.Tensor] = {}
+        self.best_score = -1.0
+        self.step = 0
+        self.history: History = []
+        if checkpoint is not None and checkpoint.is_file():
+            self._load(checkpoint)
+
+    @torch.no_grad()
+    def average(self, step: int) -> None:
+        """Exponential moving average, with a short memory in the first steps."""
+        decay = min(self.plan.ema, (1 + step) / (10 + step))
+        for key, value in self.tracked.items():
+            if value.dtype.is_floating_point:
+                self.mean[key].lerp_(value.detach(), 1 - decay)
+            else:
+                self.mean[key].copy_(value)
+
+    def averaged(self) -> _Swap:
+        """Context in which the model has the averaged weights."""
+        return _Swap(self.tracked, self.mean)
+
+    def keep_best(self, score: float | None) -> None:
+        if score is not None and score > self.best_score:
+            self.best_score = score
+            self.best = {k: v.clone() for k, v in self.mean.items()}
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        for key, value in (self.best or self.mean).items():
+            self.tracked[key].data.copy_(value)
+
+    def _identity(self) -> str:
+        return sha256(json.dumps(asdict(self.plan), sort_keys=True).encode()).hexdigest()
+
+    def save(self, step: int) -> None:
+        if self.path is None:
+            return
+        tensors = {f"model/{k}": v.detach() for k, v in self.tracked.items()}
+        tensors |= {f"mean/{k}": v for k, v in self.mean.items()} | {f"best/{k}": v for k, v in self.best.items()}
+        for i, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{i}/{k}": v for k, v in values.items()}
+        facts = {"step": step, "best": self.best_score, "plan": self._identity(), "history": self.history}
+        tensors = {k: v.cpu().contiguous() for k, v in tensors.items()}
+        write_bytes(self.path, save(tensors, metadata={"facts": json.dumps(facts)}))
+
+    def _load(self, path: Path) -> None:
+        with safe_open(path, framework="pt") as stream:
+            facts = json.loads(stream.metadata()["facts"])
+            if facts["plan"] != self._identity():
+                fix = "Use the same settings, or start again with --overwrite."
+                raise InputError("The checkpoint belongs to a run with other settings.", where=path, fix=fix)
+            tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118 - not a mapping
+        optimizer = self.optimizer.state_dict()
+        for key, value in tensors.items():
+            kind, name = key.split("/", 1)
+            if kind == "model":
+                self.tracked[name].data.copy_(value)
+            elif kind == "optimizer":
+                index, field = name.split("/")
+                optimizer["state"].setdefault(int(index), {})[field] = value
+            else:
+                getattr(self, kind)[name] = value.to(self.tracked[name].device)
+        self.optimizer.load_state_dict(optimizer)
+        self.step, self.best_score, self.history = facts["step"], facts["best"], facts["history"]
+
+
+class _Swap:
+    """Exchange two sets of tensors on entering and on leaving."""
+
+    def __init__(self, live: dict[str, Any], other: dict[str, torch.Tensor]) -> None:
+        self.live, self.other = live, other
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for key, value in self.live.items():
+            kept = value.detach().clone()
+            value.data.copy_(self.other[key])
+            self.other[key].copy_(kept)
+
+    def __enter__(self) -> None:
+        self._exchange()
+
+    def __exit__(self, *exception: object) -> None:
+        self._exchange()
