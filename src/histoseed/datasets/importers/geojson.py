@@ -1,0 +1,248 @@
+"""Import ``geojson``: images with their QuPath annotations.
+
+Where annotations mark regions (class ``Region*`` as QuPath calls it, ``ROI``, or a class of your choice), each region
+becomes a patch: every object whose centroid lies inside belongs to it, cut at the border of the crop. Without a region
+the whole image is one patch. What the annotator has outlined but a patch does not own (objects whose centroid lies
+beyond its border), what lies inside the crop but outside a region that is no rectangle, and objects of QuPath's class
+``Ignore*`` become its *ignore* area: they count for nothing, and are not taken for background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from histoseed.annotations import Instances, read_geojson
+from histoseed.datasets.dataset import Dataset, read_dataset
+from histoseed.datasets.importers.remarks import Remarks, some
+from histoseed.datasets.info import DatasetInfo
+from histoseed.datasets.writer import DatasetWriter
+from histoseed.errors import AnnotationError, InputError
+from histoseed.geometry import MPP_RANGE, Region, known_mpp, polygons_to_label
+from histoseed.settings import Settings, read_settings
+from histoseed.slides import Slide, open_slide, tile_grid
+
+__all__ = ["IGNORE_CLASS", "REGION_CLASSES", "import_geojson"]
+
+REGION_CLASSES = ("Region*", "ROI")
+"""Classes whose outlines mark what was annotated."""
+
+IGNORE_CLASS = "Ignore*"
+"""QuPath's class of what shall count for nothing."""
+
+Box = tuple[int, int, int, int]
+Paths = Path | str | Sequence[Path | str]
+
+
+@dataclass(frozen=True)
+class _Options:
+    tile: int | None
+    roi_class: str | None
+    exhaustive: bool
+
+
+def import_geojson(
+    image: Paths,
+    geojson: Paths,
+    out: Path | str,
+    *,
+    mpp: float | None = None,
+    tile: int | None = None,
+    roi_class: str | None = None,
+    exhaustive: bool = True,
+    nucleus: bool = False,
+    allow_outside: bool = False,
+    name: str | None = None,
+    stain: str | None = None,
+    licence: str | None = None,
+    citation: str | None = None,
+    overwrite: bool = False,
+    settings: Settings | None = None,
+) -> Dataset:
+    """Import one image with its annotations, or several pairs of them.
+
+    Patches lie at the full resolution of their image; ``slide`` is the stem of the image, ``x`` and ``y`` say where.
+
+    Args:
+        image: The image or slide, or a list of them.
+        geojson: Its QuPath GeoJSON, or a list of equal length.
+        out: The data-set folder to make.
+        mpp: Microns per pixel, where the images do not say it or say it wrong.
+        tile: Cut regions and images into patches of at most this side, level-0 pixels. Without a region, tiles without
+            an object are left out, because nothing says that they were looked at.
+        roi_class: The class that marks regions, instead of ``Region*`` and ``ROI``; it must occur.
+        exhaustive: Whether an image without regions is annotated completely. Regions always count as complete.
+        nucleus: Of QuPath cells take the nucleus instead of the cell boundary.
+        allow_outside: Accept outlines that leave the image, and cut them at its border.
+        name: Name of the data set; the name of ``out`` when left out.
+        stain: For ``dataset.json``.
+        licence: For ``dataset.json``.
+        citation: For ``dataset.json``.
+        overwrite: Replace a data set at ``out``.
+        settings: Limits; read from the environment when left out.
+
+    Raises:
+        InputError: lists of different length, two images of one stem, a tile below one pixel.
+        SlideError: an image that cannot be read.
+        AnnotationError: a GeoJSON that cannot be read, objects outside the image, no object, no region of
+            ``roi_class``.
+        OutputError: ``out`` is not empty, or cannot be written.
+    """
+    pairs = _pairs(image, geojson)
+    if mpp is not None and known_mpp(mpp) is None:
+        raise InputError(f"{mpp} microns per pixel is outside {MPP_RANGE[0]} to {MPP_RANGE[1]}.", where="mpp")
+    if tile is not None and tile < 1:
+        raise InputError(f"A tile of {tile} pixels.", where="tile", fix="Give a side in pixels, for instance 1024.")
+    limits = read_settings() if settings is None else settings
+    info = DatasetInfo(name=name or Path(out).resolve().name, stain=stain, licence=licence, citation=citation)
+    options = _Options(tile, roi_class, exhaustive)
+    notes, problems = Remarks(), Remarks()
+    with DatasetWriter(out, info, overwrite=overwrite, open_classes=True, settings=limits) as writer:
+        for picture, outlines in pairs:
+            with open_slide(picture, mpp=mpp, settings=limits) as slide:
+                objects, warnings = read_geojson(
+                    outlines, settings=limits, size=slide.size, allow_outside=allow_outside, nucleus=nucleus
+                )
+                _import_one(writer, slide, objects, options, problems)
+                for note in slide.notes:
+                    notes.add(note, picture.name)
+                for warning in warnings:
+                    notes.add(warning, outlines.name)
+        for sentence in notes.sentences():
+            writer.note(sentence)
+        for sentence in problems.sentences():
+            writer.problem(sentence)
+    return read_dataset(out, settings=limits)
+
+
+def _pairs(image: Paths, geojson: Paths) -> list[tuple[Path, Path]]:
+    images, files = ([Path(p)] if isinstance(p, str | Path) else [Path(one) for one in p] for p in (image, geojson))
+    if len(images) != len(files) or not images:
+        raise InputError(
+            f"{len(images)} images and {len(files)} GeoJSON files.", fix="Give one file an image, in order."
+        )
+    stems = [path.stem for path in images]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        raise InputError(f"Two images have the stem {twice[0]!r}.", fix="Rename one: the stem names the slide.")
+    return list(zip(images, files, strict=True))
+
+
+def _import_one(writer: DatasetWriter, slide: Slide, found: Instances, options: _Options, problems: Remarks) -> None:
+    """Write the patches of one image."""
+    marks = _is_region(found, options.roi_class, slide.path)
+    ignored = (found.class_name == IGNORE_CLASS) & (found.kind != "point")
+    objects, ignore, regions = found.select(~marks & ~ignored), found.select(ignored), found.select(marks)
+    if not len(objects) and not len(regions):
+        raise AnnotationError(
+            "The file holds no object.", where=slide.path, fix="Export the annotations of this image."
+        )
+    tree, ignore_tree = shapely.STRtree(objects.geometry), shapely.STRtree(ignore.geometry)
+    owned = np.zeros(len(objects), dtype=bool)
+    stem = slide.path.stem
+    whole = not len(regions) and options.tile is None
+    written = 0
+    for box, region in _windows(slide, regions, options.tile):
+        frame = shapely.box(*box)
+        near = np.sort(tree.query(frame, predicate="intersects"))
+        own = near[_inside(objects.centroids()[near], box, region)]
+        if not len(regions) and not whole and not len(own):
+            continue
+        owned[own] = True
+        mine = _cut(objects.select(own), box)
+        others = _cut(objects.select(np.setdiff1d(near, own)), box)
+        outside = _outside(mine, others, box, region)
+        writer.add(
+            stem if whole else f"{stem}_x{box[0]}_y{box[1]}_w{box[2] - box[0]}_h{box[3] - box[1]}",
+            np.asarray(slide.read(Region(box[0], box[1], box[2] - box[0], box[3] - box[1]))),
+            mine,
+            ignore=outside if outside.any() else None,
+            ignore_outlines=_cut(ignore.select(np.sort(ignore_tree.query(frame, predicate="intersects"))), box),
+            x=float(box[0]),
+            y=float(box[1]),
+            mpp=slide.mpp,
+            mpp_source=slide.mpp_source,
+            slide=stem,
+            exhaustive=options.exhaustive or region is not None,
+        )
+        written += 1
+    if not written or not (len(regions) or owned.any()):
+        raise AnnotationError("No object lies inside the image.", where=slide.path)
+    if not owned.all():
+        text = "{count} objects lie in no patch and were left out"
+        problems.add(text, slide.path.name, int((~owned).sum()))
+
+
+def _is_region(found: Instances, roi_class: str | None, where: Path) -> npt.NDArray[np.bool_]:
+    """Which objects mark a region."""
+    wanted = REGION_CLASSES if roi_class is None else (roi_class,)
+    marks = np.isin(found.class_name.astype(str), wanted) & (found.kind != "point")
+    if roi_class is not None and not marks.any():
+        listed = some(found.classes(), 10) or "none"
+        raise AnnotationError(
+            f"No outline has the class {roi_class!r}.", where=where, fix=f"Its classes are: {listed}."
+        )
+    return np.asarray(marks, dtype=bool)
+
+
+def _windows(slide: Slide, regions: Instances, tile: int | None) -> Iterator[tuple[Box, Any]]:
+    """Pixel boxes x0, y0, x1, y1 inside the image, each with the region it belongs to (None: the whole image)."""
+    width, height = slide.size
+    areas: list[tuple[Box, Any]] = [((0, 0, width, height), None)]
+    if len(regions):
+        # A pixel belongs to a region when its centre does, hence the half pixel.
+        edges = np.ceil(regions.bounds() - 0.5).clip(0, [width, height, width, height]).astype(int)
+        areas = [((x0, y0, x1, y1), g) for (x0, y0, x1, y1), g in zip(edges.tolist(), regions.geometry, strict=True)]
+    for (x0, y0, x1, y1), region in areas:
+        if x1 <= x0 or y1 <= y0:
+            raise AnnotationError("A region holds no pixel.", where=f"{slide.path}, region at ({x0}, {y0})")
+        if tile is None:
+            yield (x0, y0, x1, y1), region
+            continue
+        for cell in tile_grid(Region(x0, y0, x1 - x0, y1 - y0), None, tile, 0):
+            left, top, right, bottom = cell.core
+            yield (x0 + left, y0 + top, x0 + right, y0 + bottom), region
+
+
+def _inside(centres: npt.NDArray[np.float64], box: Box, region: Any) -> npt.NDArray[np.bool_]:
+    """Whose centre lies in the box, on its left or upper border included, and in the region."""
+    x, y = centres[:, 0], centres[:, 1]
+    inside = (x >= box[0]) & (x < box[2]) & (y >= box[1]) & (y < box[3])
+    return inside if region is None else inside & np.asarray(shapely.intersects_xy(region, x, y))
+
+
+def _cut(objects: Instances, box: Box) -> Instances:
+    """The objects in the pixels of a crop, their outlines cut at its border; those without any area left drop out."""
+    if not len(objects):
+        return objects
+    moved = objects.moved(-box[0], -box[1])
+    window = shapely.box(0, 0, box[2] - box[0], box[3] - box[1])
+    shapes = moved.geometry.copy()
+    over = ~shapely.covers(window, shapes)
+    shapes[over] = [_polygons_of(shape) for shape in shapely.intersection(shapes[over], window)]
+    return replace(moved, geometry=shapes).select(~shapely.is_empty(shapes))
+
+
+def _polygons_of(shape: Any) -> Any:
+    """An intersection without the points and lines where outlines only touch the border."""
+    if shape.geom_type in ("Polygon", "MultiPolygon", "Point"):
+        return shape
+    parts = [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
+    return shapely.MultiPolygon(parts) if parts else shapely.Polygon()
+
+
+def _outside(mine: Instances, others: Instances, box: Box, region: Any) -> npt.NDArray[np.bool_]:
+    """What a patch shows and does not own, as (H, W) bool; its own objects go before."""
+    shape = (box[3] - box[1], box[2] - box[0])
+    area = polygons_to_label(others.geometry[others.kind == "polygon"], shape) > 0
+    if region is not None:
+        shifted = shapely.transform(region, lambda xy: xy - (box[0], box[1]))
+        area |= polygons_to_label([shifted], shape) == 0
+    own = polygons_to_label(mine.geometry[mine.kind == "polygon"], shape) > 0
+    return np.asarray(area & ~own, dtype=bool)
