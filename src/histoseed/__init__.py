@@ -1,5 +1,83 @@
-"""histoseed: grow trustworthy instance segmentation of histology slides from a few annotations."""
+"""histoseed: grow trustworthy instance segmentation of histology slides from a few annotations.
+
+The functions are imported when they are first used; ``import histoseed`` itself is quick and imports no torch::
+
+    import histoseed
+
+    model = histoseed.adapt("data/mine", patches=2, out="models/mine")
+    histoseed.segment("slide.svs", model="models/mine", out="result")
+    histoseed.evaluate("data/test", model="models/mine")["pq"]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from histoseed._version import __version__
+from histoseed.errors import (
+    AnnotationError,
+    DatasetError,
+    DependencyError,
+    GatedModelError,
+    HistoseedError,
+    InputError,
+    LimitError,
+    ModelError,
+    OutputError,
+    SlideError,
+    UnknownMppError,
+)
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from histoseed.datasets import import_dataset, read_dataset
+    from histoseed.slides import open_slide
+    from histoseed.workflows.adapt import adapt
+    from histoseed.workflows.evaluate import evaluate
+    from histoseed.workflows.models import load_model
+    from histoseed.workflows.segment import segment
+
+__all__ = [
+    "AnnotationError",
+    "DatasetError",
+    "DependencyError",
+    "GatedModelError",
+    "HistoseedError",
+    "InputError",
+    "LimitError",
+    "ModelError",
+    "OutputError",
+    "SlideError",
+    "UnknownMppError",
+    "__version__",
+    "adapt",
+    "evaluate",
+    "import_dataset",
+    "load_model",
+    "open_slide",
+    "read_dataset",
+    "segment",
+]
+
+_HOME = {
+    "adapt": "histoseed.workflows.adapt",
+    "evaluate": "histoseed.workflows.evaluate",
+    "import_dataset": "histoseed.datasets",
+    "load_model": "histoseed.workflows.models",
+    "open_slide": "histoseed.slides",
+    "read_dataset": "histoseed.datasets",
+    "segment": "histoseed.workflows.segment",
+}
+"""Name -> the module that has it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -53,7 +53,7 @@ class Settings:
     max_geojson_bytes: int = _row(2_000_000_000, "Largest GeoJSON file that is read, after decompression, in bytes.")
     max_vertices: int = _row(1_000_000, "Most vertices of a single annotated object.")
     max_objects: int = _row(20_000_000, "Most objects of one annotation file or label image.")
-    tile_size: int = _row(512, "Side of an inference tile, in pixels at the model's resolution.")
+    tile_size: int = _row(1024, "Side of an inference tile, in pixels at the model's resolution.")
     cache_dir: Path = _row(
         Path("~/.cache/histoseed"), "Folder of the embedding cache and of downloaded encoder weights."
     )

@@ -47,7 +47,7 @@ class PostProcessing:
     """
 
     foreground: float = 0.5
-    marker: float = 0.4
+    marker: float = 0.5
     edge_gain: float = 4.0
     boundary_gain: float = 1.0
     smooth_um: float = 0.25

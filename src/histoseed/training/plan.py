@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -56,8 +57,8 @@ class TrainingPlan:
     def __post_init__(self) -> None:
         positive = ("steps", "batch", "crop", "learning_rate", "views", "report_every", "checkpoint_every")
         for name in positive:
-            if getattr(self, name) <= 0:
-                raise InputError("The value must be positive.", where=name)
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise InputError("The value must be positive and finite.", where=name)
         if self.method not in ("frozen", "full"):
             raise InputError(f"There is no method {self.method!r}.", where="--method", fix="Use frozen or full.")
 

@@ -1,0 +1,110 @@
+"""``histoseed adapt``."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import typer
+
+from histoseed.cli.options import DatasetFolder, Device, Dtype, Json, Mpp, Out, Overwrite, Quiet, Seed
+from histoseed.cli.output import Output, facts_table
+
+__all__ = ["adapt"]
+
+
+class _Method(enum.StrEnum):
+    frozen = "frozen"
+    full = "full"
+
+
+class _Validation(enum.StrEnum):
+    none = "none"
+    within = "within"
+
+
+def adapt(
+    dataset: DatasetFolder,
+    out: Out,
+    encoder: Annotated[
+        str,
+        typer.Option("--encoder", "-e", help="See `histoseed encoders list`; bundled starts from the bundled model."),
+    ] = "bundled",
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights", metavar="W", help="hub, random, bundled, or a file (default: hub; of bundled: bundled)."
+        ),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", metavar="MODEL", help="Go on from this model folder instead of an encoder.")
+    ] = None,
+    patches: Annotated[
+        int | None,
+        typer.Option("--patches", "-n", min=1, metavar="N", help="Annotated crops of 64 um; all if left out."),
+    ] = None,
+    method: Annotated[
+        _Method, typer.Option("--method", help="What is trained: the decoder, or everything.")
+    ] = _Method.frozen,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Optimiser steps (default: 200 from a model, else 600).")
+    ] = None,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Crops a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak of the schedule.")] = None,
+    mpp: Mpp = None,
+    model_mpp: Annotated[
+        float | None,
+        typer.Option("--model-mpp", metavar="F", help="Microns per pixel of the network (default: that of the start)."),
+    ] = None,
+    ignore_unlabelled: Annotated[
+        bool, typer.Option("--ignore-unlabelled", help="Patches are partly annotated: only a 2 um ring is background.")
+    ] = False,
+    validation: Annotated[
+        _Validation, typer.Option("--validation", help="within: keep a quarter of the patches apart, return the best.")
+    ] = _Validation.none,
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Name of the model.")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    json: Json = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Adapt an encoder to your stain and classes from a few annotated patches.
+
+    Writes a model folder: model.safetensors, model.json, loss.png, history.json, run.json.
+
+    An interrupted run goes on when the same command is given again.
+
+    Example: [cyan]histoseed adapt data/mine --patches 2 --out models/mine[/cyan]
+
+    Another encoder: [cyan]histoseed adapt data/mine --encoder timm:resnet18 --weights random --out models/resnet[/cyan]
+    """
+    output = Output("adapt", json=json, quiet=quiet, overwrite=overwrite)
+    from histoseed.segmenters import read_card
+    from histoseed.workflows.adapt import adapt as run_adapt
+
+    with output.progress() as progress:
+        run_adapt(
+            dataset, out=out, encoder=encoder, weights=weights, start=start, patches=patches, seed=seed,
+            method=method.value, steps=steps, batch=batch, learning_rate=learning_rate, mpp=mpp, model_mpp=model_mpp,
+            ignore_unlabelled=ignore_unlabelled, validation=validation.value, name=name, device=device, dtype=dtype,
+            overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    card = read_card(out)
+    last = card.metrics[-1]
+    score = "not measured" if last["pq"] is None else f"{last['pq']:.4f}"
+    seen = card.data[-1]
+    output.say(
+        facts_table(
+            {
+                "model": f"{card.name}, {out}",
+                "classes": ", ".join(card.class_names) or "none",
+                "resolution": f"{card.mpp:g} um a pixel",
+                "adapted on": f"{seen.patches} patches with {seen.instances} objects",
+                str(last["score"]): score,
+            }
+        ),
+        f"Use it: histoseed segment SLIDE --model {out} --out RESULT",
+    )
+    output.result({"model": str(out), "card": card.model_dump(mode="json")})

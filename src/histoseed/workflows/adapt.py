@@ -1,0 +1,263 @@
+"""``adapt``: a foundation encoder and a few annotated patches become a segmenter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from histoseed._version import __version__
+from histoseed.datasets import Dataset, read_dataset
+from histoseed.encoders import EmbeddingCache, EncoderCard, build_encoder, get_card
+from histoseed.encoders.cards import commercial_use
+from histoseed.errors import InputError
+from histoseed.files import write_bytes, write_json
+from histoseed.geometry import known_mpp
+from histoseed.pictures import loss_curve
+from histoseed.settings import read_settings
+from histoseed.workflows.annotated import Annotated, draw_patches, pictures_of
+from histoseed.workflows.models import choose_device, choose_dtype, load_model
+from histoseed.workflows.progress import Progress, Silent
+from histoseed.workflows.runs import Run, open_run
+
+if TYPE_CHECKING:
+    from histoseed.segmenters import ModelCard, Segmenter
+    from histoseed.training import TrainingPlan
+
+__all__ = ["adapt", "default_plan"]
+
+MODEL_MPP = 0.25
+"""Resolution of a model whose encoder does not come with a trained decoder."""
+
+Validation = Literal["none", "within"]
+
+
+def default_plan(*, trained: bool, **changes: Any) -> TrainingPlan:
+    """Settings of the loop: gentle where a trained decoder is the start, stronger where it is not."""
+    from histoseed.training import TrainingPlan
+
+    plan = TrainingPlan(steps=200, learning_rate=5e-4) if trained else TrainingPlan(steps=600, learning_rate=2e-3)
+    return replace(plan, **{name: value for name, value in changes.items() if value is not None})
+
+
+def adapt(
+    dataset: Dataset | Path | str,
+    *,
+    out: Path | str,
+    encoder: str = "bundled",
+    weights: str | Path | None = None,
+    start: str | Path | None = None,
+    patches: int | None = None,
+    seed: int = 0,
+    method: Literal["frozen", "full"] = "frozen",
+    steps: int | None = None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
+    mpp: float | None = None,
+    model_mpp: float | None = None,
+    ignore_unlabelled: bool = False,
+    validation: Validation = "none",
+    name: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Segmenter:
+    """Adapt an encoder to a data set from a few annotated patches, and write the model folder.
+
+    Args:
+        dataset: Data set in the common format. Where it has a split, only "train" is used.
+        out: Folder of the model: ``model.safetensors``, ``model.json``, ``run.json``, ``history.json``, ``loss.png``.
+            An interrupted run with equal inputs and settings is resumed.
+        encoder: Name of an encoder card; ``bundled`` starts from the bundled encoder *and* decoder.
+        weights: ``hub``, ``random``, ``bundled`` or a file; by default bundled for ``bundled``, else hub.
+        start: A model folder to start from instead; its encoder, resolution and decoder are taken over.
+        patches: Number of annotated patches: crops of 64 um. None takes everything.
+        seed: Of the draw of the patches and of the training.
+        method: ``frozen`` trains the decoder on stored features of fixed augmented views, ``full`` everything.
+        steps: Optimiser steps; None takes 200 from a trained decoder, 600 from an untrained one.
+        batch: Crops a step.
+        learning_rate: Peak of the schedule.
+        mpp: Microns per pixel to assume where the data set states none.
+        model_mpp: Microns per pixel of the network; None takes that of the start, else 0.25.
+        ignore_unlabelled: Patches are partly annotated: only what lies within 2 um of an object counts as background.
+        validation: ``none`` trains a fixed number of steps; ``within`` keeps a quarter of the drawn patches apart and
+            returns the weights that did best on them.
+        name: Name of the model; by default that of the data set.
+        device: ``auto``, ``cpu``, ``cuda``...
+        dtype: ``auto``, ``float32``, ``bfloat16``.
+        overwrite: Replace what stands at ``out``.
+        progress: Told about every step.
+
+    Returns:
+        The adapted model.
+
+    Raises:
+        HistoseedError: see :mod:`histoseed.errors`; nothing is written then.
+    """
+    from histoseed.training import train
+
+    if model_mpp is not None and known_mpp(model_mpp) is None:
+        fix = "Leave it out, or give for instance 0.25."
+        raise InputError(f"{model_mpp} microns per pixel are not believable.", where="model_mpp", fix=fix)
+    data = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
+    place = choose_device(device)
+    precision = choose_dtype(dtype, place)
+    annotated = draw_patches(data, patches, seed, mpp=mpp)
+    weights = ("bundled" if encoder == "bundled" else "hub") if weights is None else weights
+    first = _start_model(encoder, weights, start)
+    scale = model_mpp or (first.card.mpp if first else MODEL_MPP)
+    plan = default_plan(
+        trained=first is not None, seed=seed, method=method, steps=steps, batch=batch, learning_rate=learning_rate
+    )
+    pictures = pictures_of(annotated.patches, scale, mpp=mpp, ignore_unlabelled=ignore_unlabelled)
+    kept_apart = max(1, len(pictures) // 4) if validation == "within" else 0
+    if kept_apart and len(pictures) < 2:
+        raise InputError("One patch cannot be split.", where="--validation within", fix="Use --validation none.")
+    model = _new_model(data, annotated, first, encoder, weights, scale, plan, name=name).to(place)
+    settings = {
+        "encoder": encoder,
+        "weights": str(weights),
+        "start": None if start is None else str(start),
+        "patches": patches,
+        "model_mpp": scale,
+        "mpp": mpp,
+        "ignore_unlabelled": ignore_unlabelled,
+        "validation": validation,
+        "plan": asdict(plan),
+    }
+    inputs = {"dataset": data.path} | ({"start": Path(start)} if start is not None else {})
+    told = progress or Silent()
+    with open_run(
+        Path(out),
+        verb="adapt",
+        inputs=inputs,
+        settings=settings,
+        overwrite=overwrite,
+        seed=seed,
+        device=place,
+        dtype=str(precision),
+    ) as run:
+        told.start(plan.steps, "steps", f"Adapting {encoder} to {data.name} ({len(pictures)} patches)")
+        limits = read_settings()
+        history = train(
+            model,
+            pictures[kept_apart:],
+            plan,
+            validation=pictures[:kept_apart],
+            checkpoint=run.path("checkpoint.safetensors"),
+            cache=EmbeddingCache(limits.cache_dir / "embeddings", limits.cache_bytes) if method == "frozen" else None,
+            dtype=precision,
+            on_step=_reporter(told),
+        )
+        told.done()
+        _write_model(model, run, history, annotated, score_name="validation PQ" if kept_apart else "PQ of the fit")
+        run.path("checkpoint.safetensors").unlink(missing_ok=True)
+        run.finish({"patches": [p.patch_id for p in annotated.patches], "instances": annotated.instances})
+    return model.eval()
+
+
+def _reporter(told: Progress) -> Callable[[dict[str, float | None]], None]:
+    """Turns rows of the history into progress, with the last known panoptic quality."""
+    last: dict[str, float] = {}
+
+    def report(row: dict[str, float | None]) -> None:
+        last.update({key: value for key in ("loss", "pq") if (value := row[key]) is not None})
+        told.advance(1, **last)
+
+    return report
+
+
+def _start_model(encoder: str, weights: str | Path, start: str | Path | None) -> Segmenter | None:
+    """The trained model whose decoder is the start, if any."""
+    if start is not None:
+        return load_model(start)
+    if encoder == "bundled" and str(weights) == "bundled":
+        return load_model("bundled")
+    return None
+
+
+def _new_model(  # noqa: PLR0917 - one caller
+    data: Dataset,
+    annotated: Annotated,
+    first: Segmenter | None,
+    encoder: str,
+    weights: str | Path,
+    scale: float,
+    plan: TrainingPlan,
+    *,
+    name: str | None,
+) -> Segmenter:
+    """An untrained model for the classes of the data set, with the weights of the start where they fit."""
+    import torch
+
+    from histoseed.segmenters import (
+        ClassEntry,
+        DecoderEntry,
+        EncoderEntry,
+        ModelCard,
+        PostProcessing,
+        Segmenter,
+        TrainingData,
+        start_from,
+    )
+
+    card: EncoderCard = get_card(first.card.encoder.name if first else encoder)
+    stored = first is not None or plan.method == "full" or str(weights) != "hub"
+    entry = (
+        first.card.encoder.model_copy(update={"frozen": plan.method == "frozen"})
+        if first
+        else EncoderEntry(
+            name=encoder,
+            weights=str(weights),
+            stored=stored,
+            frozen=plan.method == "frozen",
+            revision=card.revision,
+            sha256=card.sha256,
+            licence=card.licence,
+            commercial=card.commercial,
+        )
+    )
+    seen = TrainingData(
+        name=data.name,
+        licence=data.info.licence,
+        commercial=commercial_use(data.info.licence),
+        patches=len(annotated.patches),
+        instances=annotated.instances,
+        groups=annotated.groups,
+    )
+    new = ModelCard(
+        histoseed=__version__,
+        name=name or f"{encoder} adapted to {data.name}",
+        classes=tuple(ClassEntry(name=c.name, color=c.color) for c in data.classes),
+        mpp=scale,
+        crop=plan.crop,
+        encoder=entry,
+        decoder=first.card.decoder if first else DecoderEntry(),
+        postprocessing=first.card.postprocessing if first else PostProcessing(),
+        data=(*(first.card.data if first else ()), seen),
+        training={"method": plan.method, "steps": plan.steps, "seed": plan.seed, "learning_rate": plan.learning_rate},
+    )
+    source = "random" if first else weights
+    with torch.random.fork_rng():
+        torch.manual_seed(plan.seed)
+        model = Segmenter(build_encoder(entry.name, weights=source, seed=plan.seed, image_size=plan.crop), new)
+    if first:
+        start_from(model, first)
+    return model
+
+
+def _write_model(model: Segmenter, run: Run, history: list[Any], annotated: Annotated, *, score_name: str) -> None:
+    from histoseed.segmenters import write_model_files
+
+    card: ModelCard = model.card
+    last = next((row["pq"] for row in reversed(history) if row["pq"] is not None), None)
+    facts = {"protocol": "histoseed", "score": score_name, "pq": last, "instances": annotated.instances}
+    model.card = card.model_copy(update={"metrics": (*card.metrics, facts)})
+    model.card = write_model_files(model, run.folder)
+    write_json(run.path("history.json"), history)
+    parts = [key for key in history[0] if key not in {"step", "loss", "learning_rate", "pq"}]
+    write_bytes(
+        run.path("loss.png"), loss_curve(history, parts=parts, rate="learning_rate", score="pq", score_name=score_name)
+    )

@@ -1,0 +1,177 @@
+"""``import`` and ``dataset``: other people's annotations in, what a data set holds, honest splits."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from histoseed.datasets import IMPORTERS, Dataset, Patch, import_dataset, read_dataset, split_dataset
+from histoseed.errors import InputError, OutputError
+from histoseed.files import write_bytes
+from histoseed.pictures import UNCLASSIFIED, contact_sheet, label_colors, png_bytes
+from histoseed.workflows.progress import Progress, Silent
+from histoseed.workflows.replacing import check_replaceable
+
+__all__ = ["SHEET_PATCHES", "data_info", "data_sheet", "import_data", "list_importers", "split_data"]
+
+SHEET_PATCHES = 24
+"""Patches on a contact sheet, unless told otherwise."""
+
+
+def list_importers() -> list[dict[str, str]]:
+    """The layouts that ``import`` reads: ``name``, ``sources`` (what to name on the command line), ``about``."""
+    rows = []
+    for name, importer in sorted(IMPORTERS.items()):
+        parameters = inspect.signature(importer).parameters.values()
+        sources = [p.name.upper() for p in parameters if p.kind is not p.KEYWORD_ONLY and p.name != "out"]
+        about = (inspect.getdoc(importer) or "").partition("\n")[0]
+        rows.append({"name": name, "sources": " ".join(sources), "about": about})
+    return rows
+
+
+def import_data(layout: str, sources: Sequence[Path | str], out: Path | str, **options: Any) -> dict[str, Any]:
+    """Import annotations into the common format and say what came of it.
+
+    Args:
+        layout: A name of :data:`histoseed.datasets.IMPORTERS`.
+        sources: What the importer reads, in its order.
+        out: The data-set folder to make; it appears whole or not at all.
+        **options: Of the importer; those that are None are left to its own default.
+
+    Returns:
+        :meth:`Dataset.describe` of the new data set.
+
+    Raises:
+        InputError: no such importer or option, another number of sources.
+        OutputError: ``overwrite`` would remove something that is no data set, or a source.
+        HistoseedError: what the importer finds wrong; nothing is written then.
+    """
+    if options.get("overwrite"):
+        check_replaceable(out, sources)
+    given = {key: value for key, value in options.items() if value is not None}
+    return import_dataset(layout, list(sources), out, **given).describe()
+
+
+def data_info(dataset: Dataset | Path | str, *, verify: bool = False) -> dict[str, Any]:
+    """Counts, classes, sizes, groups and splits of a data set.
+
+    Args:
+        dataset: The data set or its folder.
+        verify: Read every file and compare it with the tables and hashes.
+
+    Raises:
+        DatasetError: the folder breaks the common format; the message says which row of which file.
+    """
+    data = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
+    if verify:
+        data.verify()
+    return data.describe()
+
+
+def data_sheet(
+    dataset: Dataset | Path | str,
+    path: Path,
+    *,
+    limit: int = SHEET_PATCHES,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Write a contact sheet: patches with their outlines, coloured by class.
+
+    Args:
+        dataset: The data set or its folder.
+        path: The PNG to write.
+        limit: Most patches on it; of a larger data set they are taken at equal steps.
+        overwrite: Replace a file that is there.
+        progress: Told about every patch.
+
+    Returns:
+        How many patches it shows.
+
+    Raises:
+        DatasetError: a patch that cannot be read.
+        OutputError: ``path`` is there, or does not end in .png.
+        InputError: ``limit`` below 1.
+    """
+    if path.suffix.lower() != ".png":
+        raise OutputError("A contact sheet is a PNG.", where=path, fix="Let its name end in .png.")
+    if path.exists() and not overwrite:
+        raise OutputError("The file is there already.", where=path, fix="Choose another --sheet, or add --overwrite.")
+    if limit < 1:
+        raise InputError(f"A sheet of {limit} patches.", where="limit", fix="Give at least 1.")
+    data = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
+    told = progress or Silent()
+    shown = np.unique(np.linspace(0, len(data) - 1, min(limit, len(data))).round().astype(int)).tolist()
+    told.start(len(shown), "patches", "Drawing the contact sheet")
+    patches = []
+    for at in shown:
+        patches.append(data.patch(at))
+        told.advance(1)
+    told.done()
+    by_name = {one.name: one.color for one in data.classes}
+    unclassified = bool(data.instances["class_name"].null_count())
+    sheet = contact_sheet(
+        [patch.image for patch in patches],
+        [_title(patch) for patch in patches],
+        labels=[patch.labels for patch in patches],
+        colors=[label_colors(patch.class_ids, patch.classes, by_name) for patch in patches],
+        limit=len(patches),
+        total=len(data),
+        legend=by_name | ({"unclassified": UNCLASSIFIED} if by_name and unclassified else {}),
+    )
+    write_bytes(path, png_bytes(sheet))
+    return len(patches)
+
+
+def _title(patch: Patch) -> str:
+    """The id; below it the number of objects, the resolution and the group."""
+    count = len(patch.label_ids)
+    parts = [f"{count} object{'' if count == 1 else 's'}"]
+    parts.append("mpp unknown" if patch.mpp is None else f"{patch.mpp:g} um/px")
+    parts += [text for text in (patch.group, patch.split) if text]
+    return f"{patch.patch_id}\n{', '.join(parts)}"
+
+
+def split_data(
+    dataset: Path | str,
+    *,
+    by: str = "patient",
+    fractions: Sequence[float] = (0.7, 0.15, 0.15),
+    seed: int = 0,
+    fallback: str | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Divide a data set into train, val and test, no patient, slide or object on two sides; see :func:`split_dataset`.
+
+    Returns:
+        ``by``, ``fractions``, ``seed``; ``splits``: patches and objects of each; ``units``: one row a unit.
+
+    Raises:
+        InputError: no such column, or fractions that are not shares.
+        DatasetError: a split is there already, patches without a value, fewer units than splits.
+    """
+    data = read_dataset(dataset)
+    units = split_dataset(data, by=by, fractions=fractions, seed=seed, fallback=fallback, overwrite=overwrite)
+    rows: list[dict[str, Any]] = units.to_dicts()
+    splits = {
+        name: {"units": len(mine), "patches": _sum(mine, "patches"), "objects": _sum(mine, "objects")}
+        for name in dict.fromkeys(row["split"] for row in rows)
+        if (mine := [row for row in rows if row["split"] == name])
+    }
+    return {
+        "path": str(dataset),
+        "by": by,
+        "fractions": list(fractions),
+        "seed": seed,
+        "fallback": fallback,
+        "splits": splits,
+        "units": rows,
+    }
+
+
+def _sum(rows: Sequence[dict[str, Any]], key: str) -> int:
+    return sum(int(row[key]) for row in rows)

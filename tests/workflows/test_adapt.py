@@ -1,0 +1,140 @@
+"""``adapt``: from a data set to a model folder."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from histoseed.datasets import DatasetInfo, DatasetWriter, read_dataset
+from histoseed.errors import DatasetError, InputError, OutputError, UnknownMppError
+from histoseed.segmenters import load_segmenter
+from histoseed.workflows.adapt import adapt, default_plan
+from histoseed.workflows.annotated import draw_patches, pictures_of
+
+SHORT = {"steps": 2, "batch": 2, "weights": "random"}
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HISTOSEED_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def test_it_writes_a_model_that_loads(discs, tmp_path):
+    model = adapt(discs, out=tmp_path / "m", patches=2, dtype="float32", **SHORT)
+    assert {p.name for p in (tmp_path / "m").iterdir()} == {
+        "model.safetensors", "model.json", "run.json", "history.json", "loss.png",
+    }  # fmt: skip
+    loaded = load_segmenter(tmp_path / "m")
+    images = torch.rand(1, 3, 64, 64)
+    np.testing.assert_array_equal(model.predict(images).semantic, loaded.predict(images).semantic)
+    card = loaded.card
+    assert card.class_names == ["odd", "even"]
+    assert (card.data[-1].name, card.data[-1].licence, card.data[-1].patches) == ("discs", "CC0-1.0", 2)
+    assert card.data[-1].instances > 0
+    assert card.data[-1].groups == ("s0", "s1")
+    run = json.loads((tmp_path / "m" / "run.json").read_text())
+    assert (run["status"], run["verb"], run["seed"]) == ("finished", "adapt", 0)
+
+
+def test_a_finished_folder_is_left_alone(discs, tmp_path):
+    adapt(discs, out=tmp_path / "m", patches=1, **SHORT)
+    before = (tmp_path / "m" / "model.json").read_bytes()
+    with pytest.raises(OutputError, match="finished run"):
+        adapt(discs, out=tmp_path / "m", patches=1, **SHORT)
+    assert (tmp_path / "m" / "model.json").read_bytes() == before
+
+
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(discs, tmp_path):
+    class Impatient:
+        def __init__(self, after):
+            self.left = after
+
+        def start(self, total, unit, description):
+            pass
+
+        def advance(self, n, **facts):
+            self.left -= n
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+        def done(self):
+            pass
+
+    how = SHORT | {"steps": 52, "patches": 1, "dtype": "float32", "batch": 1}
+    with pytest.raises(KeyboardInterrupt):
+        adapt(discs, out=tmp_path / "broken", progress=Impatient(51), **how)
+    assert not (tmp_path / "broken" / "model.json").exists()
+    adapt(discs, out=tmp_path / "broken", **how)
+    adapt(discs, out=tmp_path / "whole", **how)
+    names = ("model.safetensors", "model.json", "history.json")
+    for name in names:
+        assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_the_bundled_model_is_a_start(discs, tmp_path):
+    model = adapt(discs, out=tmp_path / "m", patches=1, steps=1, batch=2)
+    assert model.card.mpp == 0.25
+    assert len(model.card.data) >= 1
+    again = adapt(discs, out=tmp_path / "n", patches=1, steps=1, batch=2, start=tmp_path / "m")
+    assert [d.name for d in again.card.data][-2:] == ["discs", "discs"]
+
+
+def test_draws_are_nested_and_turn_to_every_slide(discs):
+    data = read_dataset(discs)
+    ids = [[p.patch_id for p in draw_patches(data, n, seed=1).patches] for n in (1, 2, 4)]
+    assert ids[2][:1] == ids[0]
+    assert ids[2][:2] == ids[1]
+    assert draw_patches(data, 2, seed=1).groups == ("s0", "s1")
+
+
+def test_more_patches_than_there_are(discs, tmp_path):
+    with pytest.raises(InputError, match=r"--patches: 99 patches were asked for"):
+        adapt(discs, out=tmp_path / "m", patches=99, **SHORT)
+    assert not (tmp_path / "m").exists()
+
+
+def test_unknown_mpp_asks_for_it(discs, tmp_path):
+    with DatasetWriter(tmp_path / "d", DatasetInfo(name="x")) as writer:
+        labels = np.zeros((64, 64), np.int32)
+        labels[10:30, 10:30] = 1
+        writer.add("p", np.full((64, 64, 3), 200, np.uint8), labels)
+    with pytest.raises(UnknownMppError, match="--mpp"):
+        adapt(tmp_path / "d", out=tmp_path / "m", **SHORT)
+    adapt(tmp_path / "d", out=tmp_path / "m", mpp=0.5, **SHORT)
+
+
+def test_nothing_annotated(tmp_path):
+    with DatasetWriter(tmp_path / "d", DatasetInfo(name="x")) as writer:
+        writer.add("p", np.full((64, 64, 3), 200, np.uint8), mpp=0.5)
+    with pytest.raises(DatasetError, match="No patch has an outlined object"):
+        adapt(tmp_path / "d", out=tmp_path / "m", **SHORT)
+    assert not (tmp_path / "m").exists()
+
+
+def test_partly_annotated_patches_ignore_what_is_far_from_objects(discs):
+    patch = read_dataset(discs).patch("p0")
+    (picture,) = pictures_of([patch], 0.25, ignore_unlabelled=True)
+    from scipy.ndimage import distance_transform_edt
+
+    far = distance_transform_edt(patch.labels == 0) * patch.mpp
+    assert (picture.ignore == (far > 2.0)).all()
+    assert picture.zoom == 2.0
+
+
+def test_validation_within_needs_two_patches(discs, tmp_path):
+    with pytest.raises(InputError, match="One patch cannot be split"):
+        adapt(discs, out=tmp_path / "m", patches=1, validation="within", **SHORT)
+    model = adapt(discs, out=tmp_path / "n", patches=4, validation="within", **SHORT)
+    assert model.card.metrics[-1]["score"] == "validation PQ"
+
+
+def test_gentler_from_a_trained_decoder():
+    assert default_plan(trained=True).learning_rate < default_plan(trained=False).learning_rate
+    assert default_plan(trained=True, steps=7).steps == 7
+
+
+@pytest.mark.parametrize("encoder", ["timm:resnet18", "timm:vit_tiny_patch16_224"])
+def test_any_timm_encoder_can_be_adapted(discs, tmp_path, encoder):
+    adapt(discs, out=tmp_path / "m", encoder=encoder, weights="random", patches=1, steps=1, batch=1)
+    assert load_segmenter(tmp_path / "m").card.encoder.name == encoder
