@@ -110,6 +110,14 @@ def test_exactly_one_side_is_judged(discs):
             evaluate(discs, **both)
 
 
+@pytest.mark.parametrize("wrong", [{"resamples": 0}, {"protocol": "panuke"}, {"radius_um": 0.0}, {"mpp": -1.0}])
+def test_a_wrong_option_is_found_before_any_patch_is_read(discs, wrong):
+    for file in (discs / "images").iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(InputError, match=r"resamples|pannuke|radius|--mpp"):
+        evaluate(discs, predictions=discs, **FEW | wrong)
+
+
 # --- classes ----------------------------------------------------------------------------------------------------
 
 

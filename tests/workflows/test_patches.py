@@ -3,13 +3,15 @@
 import cv2
 import numpy as np
 import pytest
+import shapely
 
+from histoseed.annotations import Instances
 from histoseed.datasets import read_dataset
 from histoseed.errors import InputError, UnknownMppError
 from histoseed.metrics import contingency, detection_f1, panoptic_quality
 from histoseed.segmenters import ClassEntry, DecoderEntry, EncoderEntry, ModelCard, Segmenter
 from histoseed.workflows.models import load_model
-from histoseed.workflows.patches import needed_mpp, predict_patch
+from histoseed.workflows.patches import _drawn, needed_mpp, predict_patch
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,17 @@ def test_classes_follow_the_probabilities(patch):
     best = found.probabilities.max(1)
     chosen = found.probabilities[np.arange(len(best)), found.class_ids[1:] - 1]
     np.testing.assert_allclose(chosen, best, atol=1e-4)
+
+
+def test_objects_without_a_pixel_are_dropped_and_the_others_close_ranks():
+    """The middle one covers no centre of a pixel; the table keeps step with the labels."""
+    shapes = [shapely.box(0, 0, 2, 2), shapely.box(4.1, 4.1, 4.4, 4.4), shapely.box(6, 0, 8, 1)]
+    chances = [{"Probability: a": a, "Probability: b": 1 - a} for a in (0.9, 0.8, 0.1)]
+    found = _drawn(Instances.build(shapes, class_name=["a", "a", "b"], measurements=chances), (8, 8), ["a", "b"])
+    assert np.unique(found.labels).tolist() == [0, 1, 2]
+    assert (found.labels == 2).sum() == 2
+    assert found.class_ids.tolist() == [0, 1, 2]
+    assert found.probabilities[:, 0].tolist() == pytest.approx([0.9, 0.1])
 
 
 def test_empty_glass_holds_nothing(model):

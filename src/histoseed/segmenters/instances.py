@@ -51,7 +51,7 @@ class PostProcessing:
     edge_gain: float = 4.0
     boundary_gain: float = 1.0
     smooth_um: float = 0.25
-    min_area_um2: float = 5.0
+    min_area_um2: float = 7.0
     min_marker_um2: float = 0.5
     max_hole_um2: float = 6.0
 

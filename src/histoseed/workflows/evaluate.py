@@ -87,6 +87,8 @@ def evaluate(
         raise InputError(what, where="evaluate", fix="Give --model MODEL or --predictions DS2, for instance bundled.")
     get_protocol(protocol)
     _check_mpp(mpp)
+    if resamples < 1:
+        raise InputError(f"{resamples} resamples give no interval.", where="--resamples", fix="Use 2000.")
     target = _checked_report(report, overwrite=overwrite)
     whole = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
     scored = whole if split is None else whole.select(split=split)

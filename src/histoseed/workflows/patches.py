@@ -91,7 +91,7 @@ def _drawn(found: Instances, shape: tuple[int, int], classes: list[str]) -> Patc
     """Outlines as a label image; objects without a pixel are left out."""
     labels = polygons_to_label(found.geometry, shape)
     visible = np.bincount(labels.ravel(), minlength=len(found) + 1)[1:] > 0
-    number = np.concatenate([[0], np.where(visible, np.cumsum(visible), 0)]).astype(np.int32)
+    number = np.concatenate([[0], np.cumsum(visible)]).astype(np.int32)
     kept = found.select(visible)
     index = {name: k for k, name in enumerate(classes, start=1)}
     chances = [[row[f"Probability: {name}"] for name in classes] for row in kept.measurements]
