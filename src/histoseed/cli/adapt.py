@@ -44,10 +44,11 @@ def adapt(
         typer.Option("--patches", "-n", min=1, metavar="N", help="Annotated crops of 64 um; all if left out."),
     ] = None,
     method: Annotated[
-        _Method, typer.Option("--method", help="What is trained: the decoder, or everything.")
-    ] = _Method.frozen,
+        _Method | None,
+        typer.Option("--method", help="frozen: only the decoder; full: everything (default: full for bundled)."),
+    ] = None,
     steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="Optimiser steps (default: 200 from a model, else 600).")
+        int | None, typer.Option("--steps", min=1, help="Optimiser steps (default: 120 from a model, else 600).")
     ] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Crops a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak of the schedule.")] = None,
@@ -87,7 +88,7 @@ def adapt(
     with output.progress() as progress:
         run_adapt(
             dataset, out=out, encoder=encoder, weights=weights, start=start, patches=patches, seed=seed,
-            method=method.value, steps=steps, batch=batch, learning_rate=learning_rate, mpp=mpp, model_mpp=model_mpp,
+            method=None if method is None else method.value, steps=steps, batch=batch, learning_rate=learning_rate, mpp=mpp, model_mpp=model_mpp,
             ignore_unlabelled=ignore_unlabelled, validation=validation.value, name=name, device=device, dtype=dtype,
             overwrite=overwrite, progress=progress,
         )  # fmt: skip

@@ -30,6 +30,7 @@ __all__ = ["adapt", "default_plan"]
 MODEL_MPP = 0.25
 """Resolution of a model whose encoder does not come with a trained decoder."""
 
+Method = Literal["frozen", "full"]
 Validation = Literal["none", "within"]
 
 
@@ -37,7 +38,7 @@ def default_plan(*, trained: bool, **changes: Any) -> TrainingPlan:
     """Settings of the loop: gentle where a trained decoder is the start, stronger where it is not."""
     from histoseed.training import TrainingPlan
 
-    plan = TrainingPlan(steps=80, learning_rate=3e-4) if trained else TrainingPlan(steps=600, learning_rate=2e-3)
+    plan = TrainingPlan(steps=120, learning_rate=5e-4) if trained else TrainingPlan(steps=600, learning_rate=2e-3)
     return replace(plan, **{name: value for name, value in changes.items() if value is not None})
 
 
@@ -50,7 +51,7 @@ def adapt(
     start: str | Path | None = None,
     patches: int | None = None,
     seed: int = 0,
-    method: Literal["frozen", "full"] = "frozen",
+    method: Method | None = None,
     steps: int | None = None,
     batch: int | None = None,
     learning_rate: float | None = None,
@@ -75,8 +76,9 @@ def adapt(
         start: A model folder to start from instead; its encoder, resolution and decoder are taken over.
         patches: Number of annotated patches: crops of 64 um. None takes everything.
         seed: Of the draw of the patches and of the training.
-        method: ``frozen`` trains the decoder on stored features of fixed augmented views, ``full`` everything.
-        steps: Optimiser steps; None takes 80 from a trained decoder, 600 from an untrained one.
+        method: ``frozen`` trains the decoder on stored features of fixed augmented views, ``full`` everything. None
+            takes ``full`` where the start is a trained model with the small bundled encoder, else ``frozen``.
+        steps: Optimiser steps; None takes 120 from a trained decoder, 600 from an untrained one.
         batch: Crops a step.
         learning_rate: Peak of the schedule.
         mpp: Microns per pixel to assume where the data set states none.
@@ -108,6 +110,8 @@ def adapt(
     weights = ("bundled" if encoder == "bundled" else "hub") if weights is None else weights
     first = _start_model(encoder, weights, start)
     scale = model_mpp or (first.card.mpp if first else MODEL_MPP)
+    if method is None:
+        method = "full" if first is not None and first.card.encoder.name == "bundled" else "frozen"
     plan = default_plan(
         trained=first is not None, seed=seed, method=method, steps=steps, batch=batch, learning_rate=learning_rate
     )
@@ -147,7 +151,9 @@ def adapt(
             plan,
             validation=pictures[:kept_apart],
             checkpoint=run.path("checkpoint.safetensors"),
-            cache=EmbeddingCache(limits.cache_dir / "embeddings", limits.cache_bytes) if method == "frozen" else None,
+            cache=EmbeddingCache(limits.cache_dir / "embeddings", limits.cache_bytes)
+            if plan.method == "frozen"
+            else None,
             dtype=precision,
             on_step=_reporter(told),
         )
