@@ -74,7 +74,7 @@ def run(arm: str, patches: int, draw: int, work: Path, steps: dict[str, int]) ->
     if patches:
         out = work / "models" / f"{arm}-{patches}-{draw}"
         how: dict[str, Any] = (
-            {"encoder": "bundled", "method": "full", "learning_rate": 5e-4}
+            {"encoder": "bundled", "method": "full", "learning_rate": 3e-4}
             if arm == "adapted"
             else {"encoder": "bundled", "weights": "random", "method": "full", "learning_rate": 2e-3}
         )

@@ -280,7 +280,7 @@ def test_a_model_gives_what_its_predictions_give(discs, tmp_path):
     assert ran.scores == read.scores
     assert ran["pq"] > 0.5
     assert ran["model_sha256"] == load_model("bundled").card.weights_sha256
-    assert read["predictions"] == "discs by histoseed bundled"
+    assert read["predictions"] == f"discs by {load_model('bundled').card.name}"
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def adapt(
         typer.Option("--method", help="frozen: only the decoder; full: everything (default: full for bundled)."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="Optimiser steps (default: 120 from a model, else 600).")
+        int | None, typer.Option("--steps", min=1, help="Optimiser steps (default: 80 from a model, else 600).")
     ] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Crops a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak of the schedule.")] = None,
@@ -88,7 +88,8 @@ def adapt(
     with output.progress() as progress:
         run_adapt(
             dataset, out=out, encoder=encoder, weights=weights, start=start, patches=patches, seed=seed,
-            method=None if method is None else method.value, steps=steps, batch=batch, learning_rate=learning_rate, mpp=mpp, model_mpp=model_mpp,
+            method=None if method is None else method.value, steps=steps, batch=batch,
+            learning_rate=learning_rate, mpp=mpp, model_mpp=model_mpp,
             ignore_unlabelled=ignore_unlabelled, validation=validation.value, name=name, device=device, dtype=dtype,
             overwrite=overwrite, progress=progress,
         )  # fmt: skip

@@ -38,7 +38,7 @@ def default_plan(*, trained: bool, **changes: Any) -> TrainingPlan:
     """Settings of the loop: gentle where a trained decoder is the start, stronger where it is not."""
     from histoseed.training import TrainingPlan
 
-    plan = TrainingPlan(steps=120, learning_rate=5e-4) if trained else TrainingPlan(steps=600, learning_rate=2e-3)
+    plan = TrainingPlan(steps=80, learning_rate=3e-4) if trained else TrainingPlan(steps=600, learning_rate=2e-3)
     return replace(plan, **{name: value for name, value in changes.items() if value is not None})
 
 
@@ -78,7 +78,7 @@ def adapt(
         seed: Of the draw of the patches and of the training.
         method: ``frozen`` trains the decoder on stored features of fixed augmented views, ``full`` everything. None
             takes ``full`` where the start is a trained model with the small bundled encoder, else ``frozen``.
-        steps: Optimiser steps; None takes 120 from a trained decoder, 600 from an untrained one.
+        steps: Optimiser steps; None takes 80 from a trained decoder, 600 from an untrained one.
         batch: Crops a step.
         learning_rate: Peak of the schedule.
         mpp: Microns per pixel to assume where the data set states none.
