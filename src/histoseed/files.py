@@ -18,7 +18,7 @@ from typing import Any
 
 from histoseed.errors import OutputError
 
-__all__ = ["atomic_path", "sha256_of", "staged_folder", "write_bytes", "write_json", "write_text"]
+__all__ = ["atomic_path", "explained", "sha256_of", "staged_folder", "write_bytes", "write_json", "write_text"]
 
 
 def _sync(path: Path) -> None:
@@ -30,7 +30,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _explain(error: OSError, path: Path) -> OutputError:
+def explained(error: OSError, path: Path) -> OutputError:
+    """What an error of the operating system means for a file or folder that was to be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(
             "The disk is full.", where=path, fix="Free some space or choose another --out; then run again."
@@ -56,7 +57,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         Path(temporary).replace(path)
         _sync(path.parent)
     except OSError as error:
-        raise _explain(error, path) from error
+        raise explained(error, path) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -104,7 +105,7 @@ def staged_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     except OSError as error:
-        raise _explain(error, target) from error
+        raise explained(error, target) from error
     try:
         stage.chmod(0o755)
         yield stage
@@ -119,6 +120,6 @@ def staged_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
             Path(stage).replace(target)
         _sync(target.parent)
     except OSError as error:
-        raise _explain(error, target) from error
+        raise explained(error, target) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)

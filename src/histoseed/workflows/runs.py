@@ -20,7 +20,6 @@ Times and the machine stand in ``run.json`` only, so that all other files of two
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib.metadata
 import json
 import os
@@ -35,7 +34,7 @@ from typing import Any, Self
 
 from histoseed._version import __version__
 from histoseed.errors import HistoseedError, InputError, OutputError
-from histoseed.files import write_json
+from histoseed.files import explained, write_json
 from histoseed.workflows.fingerprints import fingerprint
 
 __all__ = ["MANIFEST", "Run", "describe_run", "finished", "open_run", "run_status"]
@@ -118,7 +117,7 @@ class Run:
                 with contextlib.suppress(HistoseedError):
                     self._write()
         if isinstance(error, OSError):
-            raise _explained(error, self.folder) from error
+            raise explained(error, self.folder) from error
 
     def _fail(self, error: Exception) -> None:
         self._manifest |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
@@ -186,7 +185,7 @@ def open_run(
                 raise OutputError(_occupied(old, differs), where=out, fix="Choose another --out, or add --overwrite.")
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _explained(error, out) from error
+        raise explained(error, out) from error
     return Run(out, manifest, resumed=resumed, created=created)
 
 
@@ -313,15 +312,6 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _explained(error: OSError, folder: Path) -> OutputError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        fix = "Free some space; the same command goes on where it stopped."
-        return OutputError("The disk is full.", where=folder, fix=fix)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return OutputError("The place is not writable.", where=folder, fix="Choose another --out.")
-    return OutputError(f"Writing failed ({error.strerror or error}).", where=folder)
 
 
 def _versions() -> dict[str, str]:
