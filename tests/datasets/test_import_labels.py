@@ -231,3 +231,7 @@ def test_the_registry_answers_a_wrong_name(arguments: tuple, options: dict, word
 
 def test_the_registry_runs_an_importer(source: Path, tmp_path: Path):
     assert len(import_dataset("labels", source, tmp_path / "ds", mpp=0.5)) == 2
+
+
+def test_the_name_of_the_data_set_is_an_option_too(source, tmp_path):
+    assert import_dataset("labels", source, tmp_path / "named", mpp=0.5, name="mine").name == "mine"

@@ -12,6 +12,7 @@ import errno
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -105,8 +106,10 @@ def _report_bug(error: Exception) -> None:
 
 
 def _how_to_resume(ctx: Any) -> str:
-    if ctx.invoked_subcommand not in _RESUMABLE:
+    typed = ctx.meta.get(ARGUMENTS, ())
+    of_data = ctx.invoked_subcommand == "segment" and any(Path(word, "dataset.json").is_file() for word in typed)
+    if ctx.invoked_subcommand not in _RESUMABLE or of_data:  # a data set of predictions appears whole or not at all
         return "Interrupted. The same command starts anew."
-    if "--overwrite" in ctx.meta.get(ARGUMENTS, ()):
+    if "--overwrite" in typed:
         return "Interrupted. To go on, run the same command without --overwrite."
     return "Interrupted. To go on where it stopped, run the same command again."

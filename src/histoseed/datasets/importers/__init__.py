@@ -24,7 +24,7 @@ IMPORTERS: Mapping[str, Callable[..., Dataset]] = MappingProxyType({"geojson": i
 """Name of a layout -> its importer."""
 
 
-def import_dataset(name: str, source: Path | str | Sequence[Path | str], out: Path | str, **options: Any) -> Dataset:
+def import_dataset(name: str, source: Path | str | Sequence[Path | str], out: Path | str, /, **options: Any) -> Dataset:
     """Run the importer of a name.
 
     Args:
