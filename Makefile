@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+DEV_STAMP := $(VENV)/.ready-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: setup demo test lint types units bundled requirements clean
@@ -22,25 +23,32 @@ $(STAMP): requirements.txt pyproject.toml
 	@$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
-lint: $(STAMP)
+# The checks need more: the tools, the extras, and the libraries that results are compared with.
+$(DEV_STAMP): $(STAMP) requirements-dev.txt
+	@echo "Installing what the checks need ..."
+	@$(PIP) install -qq -r requirements-dev.txt
+	@touch $(DEV_STAMP)
+
+lint: $(DEV_STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 
-types: $(STAMP)
+types: $(DEV_STAMP)
 	$(BIN)/mypy
 
-units: $(STAMP)
+units: $(DEV_STAMP)
 	$(BIN)/pytest
 
 # Train the bundled weights anew: make bundled DATA=../shared/data
 bundled: $(STAMP)
 	$(BIN)/python scripts/train_bundled.py --data $(DATA) --out build/bundled
 
-# Write requirements.txt from pyproject.toml (needs uv).
+# Write the pins from pyproject.toml (needs uv): what runs, and what the checks need on top, in the same versions.
+COMPILE := uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 requirements:
-	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
-	  --group dev --extra hf pyproject.toml -o requirements.txt
+	$(COMPILE) --group dev --all-extras pyproject.toml -o requirements-dev.txt
+	$(COMPILE) --group build --extra hf -c requirements-dev.txt pyproject.toml -o requirements.txt
 
 clean:
 	rm -rf $(VENV) build demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,7 +18,17 @@ from typing import Any
 
 from histoseed.errors import OutputError
 
-__all__ = ["atomic_path", "explained", "sha256_of", "staged_folder", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "atomic_path",
+    "explained",
+    "locked_folder",
+    "replace_folder",
+    "sha256_of",
+    "staged_folder",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 
 def _sync(path: Path) -> None:
@@ -85,6 +95,50 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def replace_folder(stage: Path, target: Path) -> None:
+    """Push everything below ``stage`` to the disk and give it the name ``target``; what stood there is removed last.
+
+    Raises:
+        OSError: the disk is full, or the place is not writable.
+    """
+    for path in stage.rglob("*"):
+        _sync(path)
+    if target.exists():
+        old = stage.with_name(stage.name + ".old")
+        Path(target).replace(old)
+        Path(stage).replace(target)
+        shutil.rmtree(old)
+    else:
+        Path(stage).replace(target)
+    _sync(target.parent)
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Keep a second process out of the folder; the lock leaves no file and ends with the process.
+
+    Raises:
+        OutputError: another process holds it.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - not on Windows
+    except ImportError:  # Windows has no advisory lock on a folder
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            what = "Another run is writing to this folder."
+            raise OutputError(what, where=folder, fix="Wait for it, or choose another --out.") from error
+        except OSError:  # a network file system without locks
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def staged_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary folder beside ``target`` that becomes ``target`` when the block ends well.
@@ -109,16 +163,7 @@ def staged_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         stage.chmod(0o755)
         yield stage
-        for path in stage.rglob("*"):
-            _sync(path)
-        if target.exists():
-            old = stage.with_name(stage.name + ".old")
-            Path(target).replace(old)
-            Path(stage).replace(target)
-            shutil.rmtree(old)
-        else:
-            Path(stage).replace(target)
-        _sync(target.parent)
+        replace_folder(stage, target)
     except OSError as error:
         raise explained(error, target) from error
     finally:

@@ -47,7 +47,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_everything_arrives(source: Path, tmp_path: Path):
-    dataset = import_labels(source, tmp_path / "ds", mpp=0.25, name="mine", licence="CC0-1.0")
+    dataset = import_labels(source, tmp_path / "ds", name="mine", licence="CC0-1.0")
     dataset.verify()
     assert (dataset.name, dataset.info.licence, dataset.patch_ids) == ("mine", "CC0-1.0", ["one", "two.b"])
     one, two = dataset
@@ -66,7 +66,7 @@ def test_everything_arrives(source: Path, tmp_path: Path):
         None,
         "train",
     )
-    assert (two.mpp, two.centre, two.split) == (0.25, "C2", None)
+    assert (two.mpp, two.mpp_source, two.centre, two.split) == (None, "unknown", "C2", None)
     assert any("numbers skip" in note and "two.b" in note for note in dataset.info.notes)
     assert json.loads((tmp_path / "ds" / "dataset.json").read_text())["format_version"] == 1
 

@@ -13,6 +13,7 @@ import shapely
 
 from histoseed.annotations.limits import over_limit
 from histoseed.errors import AnnotationError
+from histoseed.geometry import make_outlines_valid
 from histoseed.settings import Settings
 
 __all__ = ["Shapes", "Warnings"]
@@ -174,15 +175,12 @@ class Shapes:
 
     def _repair(self, out: npt.NDArray[np.object_]) -> None:
         """Make every geometry valid, in place; those without any area become None."""
-        broken = np.flatnonzero(~shapely.is_valid(out) & ~shapely.is_missing(out))
-        if not len(broken):
-            return
-        repaired = shapely.make_valid(out[broken], method="structure", keep_collapsed=False)
-        empty = shapely.is_empty(repaired)
-        repaired[empty] = None
-        out[broken] = repaired
-        for row, lost in zip(broken.tolist(), empty.tolist(), strict=True):
-            what = "An outline without area was left out" if lost else "An outline that crosses itself was repaired"
+        valid, repaired, lost = make_outlines_valid(out)
+        out[:] = valid
+        for row in np.flatnonzero(repaired | lost).tolist():
+            what = (
+                "An outline without area was left out" if lost[row] else "An outline that crosses itself was repaired"
+            )
             self.warnings.add(what, self._labels[row])
 
     def _positions(

@@ -52,6 +52,14 @@ def adapt(
     ] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Crops a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak of the schedule.")] = None,
+    start_share: Annotated[
+        float | None,
+        typer.Option(
+            "--start-share",
+            metavar="F",
+            help="Weight of the start in the final average, 0 to 1 (default: 0.5 where it knows the tissue, else 0).",
+        ),
+    ] = None,
     mpp: Mpp = None,
     model_mpp: Annotated[
         float | None,
@@ -89,7 +97,7 @@ def adapt(
         run_adapt(
             dataset, out=out, encoder=encoder, weights=weights, start=start, patches=patches, seed=seed,
             method=None if method is None else method.value, steps=steps, batch=batch,
-            learning_rate=learning_rate, mpp=mpp, model_mpp=model_mpp,
+            learning_rate=learning_rate, start_share=start_share, mpp=mpp, model_mpp=model_mpp,
             ignore_unlabelled=ignore_unlabelled, validation=validation.value, name=name, device=device, dtype=dtype,
             overwrite=overwrite, progress=progress,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""``histoseed dataset list | info | split``."""
+"""``histoseed dataset list | info | split | verify``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from histoseed.cli.options import DatasetFolder, Json, Overwrite, Quiet, Seed
+from histoseed.cli.options import Classes, DatasetFolder, Json, Overwrite, Part, Quiet, Seed
 from histoseed.cli.output import Output, facts_table, rows_table
 from histoseed.errors import InputError
 
@@ -19,17 +19,93 @@ app = typer.Typer(no_args_is_help=True, help="Look at data sets and divide them.
 
 
 @app.command("list")
-def list_(json: Json = None, overwrite: Overwrite = False, quiet: Quiet = False) -> None:
-    """List the layouts that `histoseed import` reads.
+def list_(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show everything about this one.")] = None,
+    json: Json = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the data sets and layouts that `histoseed import` reads, or show the card of one.
 
     Example: [cyan]histoseed dataset list[/cyan]
+
+    Example: [cyan]histoseed dataset list pannuke[/cyan]
     """
+    from histoseed.datasets import get_importer
     from histoseed.workflows.data import list_importers
 
     out = Output("dataset list", json=json, quiet=quiet, overwrite=overwrite)
     rows = list_importers()
-    out.say(rows_table(["name", "sources", "what"], [(row["name"], row["sources"], row["about"]) for row in rows]))
+    if name is not None:
+        get_importer(name)  # answers a wrong name with the nearest
+        row = next(row for row in rows if row["name"] == name)
+        out.say(facts_table({key: text for key, value in _card_lines(row).items() if (text := value)}))
+        out.result({"importers": [row]})
+        return
+    cards = [row for row in rows if row["card"] is not None]
+    columns = ["name", "task", "organ", "stain", "mpp", "licence", "commercial use"]
+    keys = ("task", "organ", "stain", "mpp", "licence", "commercial")
+    out.say(
+        rows_table(columns, [(row["name"], *(row["card"][key] or "not stated" for key in keys)) for row in cards]),
+        "",
+        rows_table(
+            ["layout", "sources", "what"],
+            [(row["name"], row["sources"], row["about"]) for row in rows if row["card"] is None],
+        ),
+        "",
+        "Everything about one: histoseed dataset list NAME",
+    )
     out.result({"importers": rows})
+
+
+def _card_lines(row: Mapping[str, Any]) -> dict[str, str]:
+    """One importer for people: names on the left, texts on the right."""
+    lines = {"import": f"histoseed import {row['name']} {row['sources']} --out DS", "about": row["about"]}
+    card = row["card"]
+    if card is None:
+        return lines | {"options": ", ".join(row["options"])}
+    for key, value in card.items():
+        if key in {"schemes", "parts"}:
+            texts = [f"{one}: {', '.join(text) if isinstance(text, list) else text}" for one, text in value.items()]
+            lines["--classes" if key == "schemes" else "--part"] = "\n".join(texts)
+        elif isinstance(value, list):
+            lines[key.replace("_", " ")] = "\n".join(value)
+        elif key != "name":
+            lines[key] = value or "not stated"
+    return lines
+
+
+@app.command("verify")
+def verify(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set of `histoseed dataset list`.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="What was unpacked, or what was imported from it.")],
+    part: Part = None,
+    classes: Classes = None,
+    json: Json = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare your copy of a public data set with its published numbers; exit code 1 where they differ.
+
+    Example: [cyan]histoseed dataset verify lizard Lizard/[/cyan]
+    """
+    from histoseed.workflows.data import verify_data
+
+    out = Output("dataset verify", json=json, quiet=quiet, overwrite=overwrite)
+    with out.progress() as progress:
+        rows = verify_data(name, source, part=part, scheme=classes, progress=progress)
+    table = [
+        ("pass" if row["equal"] else "FAIL", row["what"], f"{row['published']:,}", f"{row['found']:,}", row["source"])
+        for row in rows
+    ]
+    out.say(rows_table(["", "what", "published", "found", "published by"], table, right=["published", "found"]))
+    out.warn([f"{row['what']}: {row['note']}" for row in rows if row["note"]])
+    failed = [row for row in rows if not row["equal"]]
+    text = "A mismatch means another release, an incomplete copy, or a fault of the importer."
+    out.say("", f"{len(rows) - len(failed)} of {len(rows)} numbers agree. {text if failed else ''}".rstrip())
+    out.result({"name": name, "source": str(source), "totals": rows, "passed": not failed})
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command("info")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
-from histoseed.cli.options import Json, Mpp, Out, Overwrite, Quiet
-from histoseed.cli.output import Output
+from histoseed.cli.options import Classes, Json, Out, Overwrite, Part, Quiet
+from histoseed.cli.output import Output, facts_table, rows_table
 
 __all__ = ["import_"]
 
@@ -16,14 +18,33 @@ _Text = str | None
 
 
 def import_(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="labels, geojson; see `histoseed dataset list`.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set or layout of `histoseed dataset list`.")],
     source: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="What to read, as that list says.")],
     out: Out,
-    mpp: Mpp = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Not every object of the images is annotated.")] = False,
-    stain: Annotated[_Text, typer.Option("--stain", metavar="TEXT", help="For instance H&E.")] = None,
-    licence: Annotated[_Text, typer.Option("--licence", metavar="TEXT", help="Of images and annotations.")] = None,
-    citation: Annotated[_Text, typer.Option("--citation", metavar="TEXT", help="What to cite.")] = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option(
+            "--mpp",
+            metavar="F",
+            help="Microns per pixel of all patches: others are resampled; where none is stated, it is taken as given.",
+        ),
+    ] = None,
+    source_mpp: Annotated[
+        float | None,
+        typer.Option("--source-mpp", metavar="F", help="Microns per pixel of the source, where it is stated wrong."),
+    ] = None,
+    part: Part = None,
+    classes: Classes = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="labels, geojson: not every object of the images is annotated.")
+    ] = False,
+    stain: Annotated[_Text, typer.Option("--stain", metavar="TEXT", help="labels, geojson: for instance H&E.")] = None,
+    licence: Annotated[
+        _Text, typer.Option("--licence", metavar="TEXT", help="labels, geojson: of images and annotations.")
+    ] = None,
+    citation: Annotated[
+        _Text, typer.Option("--citation", metavar="TEXT", help="labels, geojson: what to cite.")
+    ] = None,
     tile: Annotated[
         int | None, typer.Option("--tile", metavar="PX", help="geojson: cut into patches of at most this side.")
     ] = None,
@@ -35,17 +56,20 @@ def import_(
     allow_outside: Annotated[
         bool, typer.Option("--allow-outside", help="geojson: cut outlines that leave the image at its border.")
     ] = False,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Images read at once (default: one a processor).")
+    ] = None,
     json: Json = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Bring other people's annotations into the common data-set format.
+    """Bring a public data set, or your own annotations, into the common data-set format.
 
-    [bold]labels[/bold]: a folder with images/ and labels/ of equal stems; optional types/, classes.json, groups.csv.
+    An interrupted import goes on when the same command is given again.
 
-    [bold]geojson[/bold]: an image and its QuPath annotations; outlines of class Region* become patches.
+    Example: [cyan]histoseed import pannuke PanNuke/ --out data/pannuke[/cyan]
 
-    Example: [cyan]histoseed import labels monuseg/ --mpp 0.25 --out data/monuseg[/cyan]
+    Example: [cyan]histoseed import labels mine/ --mpp 0.25 --out data/mine[/cyan]
 
     Example: [cyan]histoseed import geojson slide.svs slide.geojson --out data/mine[/cyan]
     """
@@ -53,13 +77,39 @@ def import_(
     from histoseed.workflows.data import import_data
 
     output = Output("import", json=json, quiet=quiet, overwrite=overwrite)
-    with output.working(f"Importing {', '.join(map(str, source))}"):
+    with output.progress() as progress:
         facts = import_data(
-            name, source, out, mpp=mpp, exhaustive=False if partial else None, stain=stain,
-            licence=licence, citation=citation, tile=tile, roi_class=roi_class, nucleus=nucleus or None,
-            allow_outside=allow_outside or None, overwrite=overwrite,
+            name, source, out, mpp=mpp, source_mpp=source_mpp, part=part, scheme=classes,
+            exhaustive=False if partial else None, stain=stain, licence=licence, citation=citation, tile=tile,
+            roi_class=roi_class, nucleus=nucleus or None, allow_outside=allow_outside or None, workers=workers,
+            overwrite=overwrite, progress=progress,
         )  # fmt: skip
-    output.warn([*facts["known_problems"], *facts["notes"]])
-    output.say(summary(facts))
+    report = facts["import"]
+    output.warn(report["warnings"])
+    output.say(_objects_table(report), _lines(report), summary(facts))
     output.say(f"Look at it: histoseed dataset info {out} --sheet {out}.png")
     output.result(facts)
+
+
+def _objects_table(report: Mapping[str, Any]) -> Table:
+    """Objects by class and kind."""
+    rows = [(row["class"] or "unclassified", row["kind"], f"{row['objects']:,}") for row in report["objects"]]
+    rows += [(row["class"] or "", f"outline ({row['layer']})", f"{row['outlines']:,}") for row in _areas(report)]
+    return rows_table(["class", "kind", "objects"], rows, right=["objects"])
+
+
+def _areas(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(report["outlines_of_regions"])
+
+
+def _lines(report: Mapping[str, Any]) -> Table:
+    """Images, empty images, losses."""
+    lost = report["lost_to_overlaps"]
+    return facts_table(
+        {
+            "images": f"{report['images']:,}, {report['empty_images']:,} of them without an object",
+            "lost to overlaps": (
+                f"{lost['pixels']:,} pixels and {lost['objects']:,} objects in {lost['images']:,} images"
+            ),
+        }
+    )

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["DatasetFolder", "Device", "Dtype", "Json", "Mpp", "Out", "Overwrite", "Quiet", "Seed"]
+__all__ = [
+    "Classes",
+    "DatasetFolder",
+    "Device",
+    "Dtype",
+    "Json",
+    "Mpp",
+    "Out",
+    "Overwrite",
+    "Part",
+    "Quiet",
+    "Seed",
+]
 
 Json = Annotated[
     str | None,
@@ -29,4 +41,12 @@ Dtype = Annotated[str, typer.Option("--dtype", help="[bold]auto[/bold], float32 
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
 DatasetFolder = Annotated[
     Path, typer.Argument(metavar="DS", help="Data set in the common format, as `histoseed import` writes it.")
+]
+Part = Annotated[
+    str | None,
+    typer.Option("--part", metavar="NAME", help="Part of the release, see `histoseed dataset list NAME`."),
+]
+Classes = Annotated[
+    str | None,
+    typer.Option("--classes", metavar="SCHEME", help="Class scheme, see `histoseed dataset list NAME`."),
 ]

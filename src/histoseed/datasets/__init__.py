@@ -14,14 +14,34 @@
 (1, [0, 1], {'tumour': 1, 'stroma': 0})
 """
 
+from histoseed.datasets.cards import DatasetCard, Total
+from histoseed.datasets.content import PatchContent, PatchFacts, Remark, SlideArea
 from histoseed.datasets.crops import CROP_UM, Crop, annotated_crops
 from histoseed.datasets.dataset import Dataset, read_dataset
-from histoseed.datasets.importers import IMPORTERS, import_dataset, import_geojson, import_labels
+from histoseed.datasets.importers import (
+    IMPORTERS,
+    Importer,
+    collect_dataset,
+    get_importer,
+    import_dataset,
+    import_geojson,
+    import_labels,
+)
 from histoseed.datasets.info import FORMAT_VERSION, ClassInfo, DatasetInfo, named_classes
+from histoseed.datasets.intake import (
+    CheckedTotal,
+    Collection,
+    Item,
+    Tables,
+    check_totals,
+    object_ids,
+    tabulate,
+    take_in,
+)
 from histoseed.datasets.patch import Patch, crop_patch
 from histoseed.datasets.schema import INSTANCE_SCHEMA, LAYERS, MPP_SOURCES, OBJECT_KINDS, PATCH_SCHEMA, SPLITS
 from histoseed.datasets.splits import SPLIT_BY, split_dataset
-from histoseed.datasets.writer import DatasetWriter, PatchFacts, write_dataset
+from histoseed.datasets.writer import DatasetWriter, write_dataset
 
 __all__ = [
     "CROP_UM",
@@ -34,20 +54,36 @@ __all__ = [
     "PATCH_SCHEMA",
     "SPLITS",
     "SPLIT_BY",
+    "CheckedTotal",
     "ClassInfo",
+    "Collection",
     "Crop",
     "Dataset",
+    "DatasetCard",
     "DatasetInfo",
     "DatasetWriter",
+    "Importer",
+    "Item",
     "Patch",
+    "PatchContent",
     "PatchFacts",
+    "Remark",
+    "SlideArea",
+    "Tables",
+    "Total",
     "annotated_crops",
+    "check_totals",
+    "collect_dataset",
     "crop_patch",
+    "get_importer",
     "import_dataset",
     "import_geojson",
     "import_labels",
     "named_classes",
+    "object_ids",
     "read_dataset",
     "split_dataset",
+    "tabulate",
+    "take_in",
     "write_dataset",
 ]

@@ -28,6 +28,7 @@ __all__ = [
     "Maps",
     "Segmenter",
     "load_segmenter",
+    "mix_with",
     "read_card",
     "save_segmenter",
     "start_from",
@@ -153,6 +154,30 @@ def start_from(model: Segmenter, other: Segmenter) -> None:
         elif key.startswith("decoder.head."):
             shared = SEMANTIC + DISTANCES
             own[key][:shared].copy_(value[:shared])
+
+
+@torch.no_grad()
+def mix_with(model: Segmenter, other: Segmenter, share: float) -> None:
+    """Average weights with those of another model, where they fit; of the last layer, the maps without classes.
+
+    Args:
+        model: Changed in place.
+        other: The model it was started from, see :func:`start_from`.
+        share: Weight of ``other``, 0 to 1.
+
+    The half-way average of a model and its fine-tuned copy keeps most of what was learned and loses less of what was
+    known (Wortsman et al., 2022, "Robust fine-tuning of zero-shot models").
+    """
+    own = model.state_dict()
+    for key, value in other.state_dict().items():
+        if key not in own or not own[key].dtype.is_floating_point:
+            continue
+        given = value.to(own[key].device)
+        if own[key].shape == given.shape:
+            own[key].lerp_(given, share)
+        elif key.startswith("decoder.head."):
+            shared = SEMANTIC + DISTANCES
+            own[key][:shared].lerp_(given[:shared], share)
 
 
 def _storable(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:

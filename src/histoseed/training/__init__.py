@@ -6,6 +6,7 @@ from histoseed.training.loop import History, train
 from histoseed.training.losses import representation_loss
 from histoseed.training.plan import TrainingPlan
 from histoseed.training.sampling import nested_draw
+from histoseed.training.start_share import keep_of_start
 
 __all__ = [
     "Augmentation",
@@ -16,6 +17,7 @@ __all__ = [
     "TrainingPlan",
     "augment",
     "draw_crop",
+    "keep_of_start",
     "nested_draw",
     "recolour",
     "representation_loss",

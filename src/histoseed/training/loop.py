@@ -31,7 +31,7 @@ from histoseed.training.losses import representation_loss
 from histoseed.training.plan import TrainingPlan
 from histoseed.training.views import FeatureStore
 
-__all__ = ["History", "train"]
+__all__ = ["History", "measured_quality", "train"]
 
 History = list[dict[str, float | None]]
 """One row a step: step, loss, its parts, learning rate, and ``pq`` where it was measured."""
@@ -103,7 +103,7 @@ def train(
         last = step + 1 == plan.steps
         if last or (step + 1) % plan.report_every == 0:
             with state.averaged():
-                row["pq"] = _measure(model, validation or pictures, plan, dtype)
+                row["pq"] = measured_quality(model, validation or pictures, plan, dtype)
             if validation:
                 state.keep_best(row["pq"])
         state.history.append(row)
@@ -134,8 +134,17 @@ def _targets_of(crops: Sequence[Crop], device: torch.device) -> Any:
     return make_targets(labels, classes=classes, ignore=ignore)
 
 
-def _measure(model: Segmenter, pictures: Sequence[Picture], plan: TrainingPlan, dtype: torch.dtype) -> float | None:
-    """Mean panoptic quality over at most 16 upright crops, their annotated area only; None where all are empty."""
+def measured_quality(
+    model: Segmenter, pictures: Sequence[Picture], plan: TrainingPlan, dtype: torch.dtype
+) -> float | None:
+    """Mean panoptic quality over at most 16 upright crops, their annotated area only; None where all are empty.
+
+    Args:
+        model: It ends in evaluation mode.
+        pictures: One crop of each of the first 16.
+        plan: Side of the crops, seed of their place.
+        dtype: Precision of the forward pass.
+    """
     model.eval()
     rng = np.random.default_rng(plan.seed)
     scores: list[float] = []

@@ -38,7 +38,7 @@ def default_plan(*, trained: bool, **changes: Any) -> TrainingPlan:
     """Settings of the loop: gentle where a trained decoder is the start, stronger where it is not."""
     from histoseed.training import TrainingPlan
 
-    plan = TrainingPlan(steps=80, learning_rate=3e-4) if trained else TrainingPlan(steps=600, learning_rate=2e-3)
+    plan = TrainingPlan(steps=80, learning_rate=1e-3) if trained else TrainingPlan(steps=600, learning_rate=2e-3)
     return replace(plan, **{name: value for name, value in changes.items() if value is not None})
 
 
@@ -55,6 +55,7 @@ def adapt(
     steps: int | None = None,
     batch: int | None = None,
     learning_rate: float | None = None,
+    start_share: float | None = None,
     mpp: float | None = None,
     model_mpp: float | None = None,
     ignore_unlabelled: bool = False,
@@ -81,6 +82,9 @@ def adapt(
         steps: Optimiser steps; None takes 80 from a trained decoder, 600 from an untrained one.
         batch: Crops a step.
         learning_rate: Peak of the schedule.
+        start_share: Weight of the start when its weights are averaged with the adapted ones at the end, 0 to 1. None
+            takes 0.5 where the start reaches two thirds of the adapted score on the annotated patches, else 0; see
+            :func:`histoseed.training.keep_of_start`.
         mpp: Microns per pixel to assume where the data set states none.
         model_mpp: Microns per pixel of the network; None takes that of the start, else 0.25.
         ignore_unlabelled: Patches are partly annotated: only what lies within 2 um of an object counts as background.
@@ -98,11 +102,13 @@ def adapt(
     Raises:
         HistoseedError: see :mod:`histoseed.errors`; nothing is written then.
     """
-    from histoseed.training import train
+    from histoseed.training import keep_of_start, train
 
     if model_mpp is not None and known_mpp(model_mpp) is None:
         fix = "Leave it out, or give for instance 0.25."
         raise InputError(f"{model_mpp} microns per pixel are not believable.", where="model_mpp", fix=fix)
+    if start_share is not None and not 0 <= start_share <= 1:
+        raise InputError(f"A share of {start_share}.", where="--start-share", fix="Give a number from 0 to 1.")
     data = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
     place = choose_device(device)
     precision = choose_dtype(dtype, place)
@@ -129,6 +135,7 @@ def adapt(
         "mpp": mpp,
         "ignore_unlabelled": ignore_unlabelled,
         "validation": validation,
+        "start_share": start_share,
         "plan": asdict(plan),
     }
     inputs = {"dataset": data.path} | ({"start": Path(start)} if start is not None else {})
@@ -158,9 +165,22 @@ def adapt(
             on_step=_reporter(told),
         )
         told.done()
+        kept = None
+        if first is not None:
+            kept = keep_of_start(
+                model, first.to(place), pictures[kept_apart:], plan,
+                share=start_share, validation=pictures[:kept_apart], dtype=precision,
+            )  # fmt: skip
+            model.card = model.card.model_copy(update={"training": {**model.card.training, "start_share": kept}})
         _write_model(model, run, history, annotated, score_name="validation PQ" if kept_apart else "PQ of the fit")
         run.path("checkpoint.safetensors").unlink(missing_ok=True)
-        run.finish({"patches": [p.patch_id for p in annotated.patches], "instances": annotated.instances})
+        run.finish(
+            {
+                "patches": [p.patch_id for p in annotated.patches],
+                "instances": annotated.instances,
+                "start_share": kept,
+            }
+        )
     return model.eval()
 
 

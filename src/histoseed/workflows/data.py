@@ -2,58 +2,169 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from histoseed.datasets import IMPORTERS, Dataset, Patch, import_dataset, read_dataset, split_dataset
+from histoseed.datasets import (
+    IMPORTERS,
+    Dataset,
+    DatasetCard,
+    Patch,
+    check_totals,
+    collect_dataset,
+    get_importer,
+    import_dataset,
+    read_dataset,
+    split_dataset,
+    tabulate,
+)
 from histoseed.errors import InputError, OutputError
 from histoseed.files import write_bytes
 from histoseed.pictures import UNCLASSIFIED, contact_sheet, label_colors, png_bytes
 from histoseed.workflows.progress import Progress, Silent
 from histoseed.workflows.replacing import check_replaceable
 
-__all__ = ["SHEET_PATCHES", "data_info", "data_sheet", "import_data", "list_importers", "split_data"]
+__all__ = [
+    "SHEET_PATCHES",
+    "card_facts",
+    "data_info",
+    "data_sheet",
+    "import_data",
+    "list_importers",
+    "split_data",
+    "verify_data",
+]
 
 SHEET_PATCHES = 24
 """Patches on a contact sheet, unless told otherwise."""
 
 
-def list_importers() -> list[dict[str, str]]:
-    """The layouts that ``import`` reads: ``name``, ``sources`` (what to name on the command line), ``about``."""
+def list_importers() -> list[dict[str, Any]]:
+    """What ``import`` reads: ``name``, ``sources``, ``about``, ``options``, ``card``.
+
+    ``sources`` is what to name on the command line. ``card`` holds what is known about a published data set, None for
+    layouts that anybody's data may have.
+    """
     rows = []
-    for name, importer in sorted(IMPORTERS.items()):
-        parameters = inspect.signature(importer).parameters.values()
-        sources = [p.name.upper() for p in parameters if p.kind is not p.KEYWORD_ONLY and p.name != "out"]
-        about = (inspect.getdoc(importer) or "").partition("\n")[0]
-        rows.append({"name": name, "sources": " ".join(sources), "about": about})
+    for name, importer in IMPORTERS.items():
+        sources = " ".join(one.upper() for one in importer.sources)
+        card = None if importer.card is None else card_facts(importer.card)
+        rows.append(
+            {"name": name, "sources": sources, "about": importer.about, "options": list(importer.options), "card": card}
+        )
     return rows
 
 
-def import_data(layout: str, sources: Sequence[Path | str], out: Path | str, **options: Any) -> dict[str, Any]:
+def card_facts(card: DatasetCard) -> dict[str, Any]:
+    """A card as JSON values, in the order of its fields; totals are left to ``dataset verify``."""
+    facts = {one.name: getattr(card, one.name) for one in fields(card) if one.name != "totals"}
+    facts["schemes"] = {name: list(classes) for name, classes in card.schemes.items()}
+    facts["parts"] = dict(card.parts)
+    return facts | {"known_problems": list(card.known_problems), "shares": list(card.shares)}
+
+
+def import_data(
+    name: str,
+    sources: Sequence[Path | str],
+    out: Path | str,
+    *,
+    progress: Progress | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> dict[str, Any]:
     """Import annotations into the common format and say what came of it.
 
     Args:
-        layout: A name of :data:`histoseed.datasets.IMPORTERS`.
+        name: A name of :data:`histoseed.datasets.IMPORTERS`.
         sources: What the importer reads, in its order.
-        out: The data-set folder to make; it appears whole or not at all.
-        **options: Of the importer; those that are None are left to its own default.
+        out: The data-set folder to make; it appears whole or not at all. Interrupted, the same call goes on.
+        progress: Told about every patch.
+        overwrite: Replace a data set at ``out``.
+        **options: Of :func:`histoseed.datasets.import_dataset`; those that are None are left to its own default.
 
     Returns:
-        :meth:`Dataset.describe` of the new data set.
+        :meth:`Dataset.describe` of the new data set, and ``import``: the contents of its ``import.json``.
 
     Raises:
         InputError: no such importer or option, another number of sources.
         OutputError: ``overwrite`` would remove something that is no data set, or a source.
-        HistoseedError: what the importer finds wrong; nothing is written then.
+        HistoseedError: what the importer finds wrong; nothing is made then.
     """
-    if options.get("overwrite"):
+    if overwrite:
         check_replaceable(out, sources)
     given = {key: value for key, value in options.items() if value is not None}
-    return import_dataset(layout, list(sources), out, **given).describe()
+    with _told(progress, f"Importing {name}") as on_item:
+        data = import_dataset(name, list(sources), out, overwrite=overwrite, on_item=on_item, **given)
+    return data.describe() | {"import": json.loads((data.path / "import.json").read_text("utf-8"))}
+
+
+def verify_data(
+    name: str, source: Path | str, *, progress: Progress | None = None, **options: Any
+) -> list[dict[str, Any]]:
+    """Compare the published numbers of a data set with a copy of it.
+
+    Args:
+        name: A name of :data:`histoseed.datasets.IMPORTERS` that has a card.
+        source: What was unpacked, or the data set that was imported from it.
+        progress: Told about every patch.
+        **options: ``part`` and ``scheme``; those that are None are left to their default.
+
+    Returns:
+        One row a number: ``what``, ``published``, ``found``, ``equal``, ``source``, ``note``.
+
+    Raises:
+        InputError: a layout without a card, or no published numbers for this part.
+        HistoseedError: what reading finds wrong.
+    """
+    card = get_importer(name).card
+    if card is None:
+        raise InputError(f"{name!r} is a layout, not a data set; nothing is published about it.")
+    given = {key: value for key, value in options.items() if value is not None}
+    if (Path(source) / "dataset.json").is_file():
+        data = read_dataset(source)
+        patches, instances = data.patches, data.instances
+    else:
+        collection = collect_dataset(name, source, **given)
+        with _told(progress, f"Counting {name}") as on_item:
+            tables = tabulate(collection, on_item=on_item)
+        patches, instances = tables.patches, tables.instances
+    checked = check_totals(card, given.get("part"), given.get("scheme"), patches, instances)
+    if not checked:
+        raise InputError("No number is published for this part of the data set.", where=name)
+    return [
+        {
+            "what": one.what,
+            "published": one.total.value,
+            "found": one.found,
+            "equal": one.equal,
+            "source": one.total.source,
+            "note": one.total.note,
+        }
+        for one in checked
+    ]
+
+
+@contextmanager
+def _told(progress: Progress | None, text: str) -> Iterator[Callable[[int, int], None]]:
+    """Tell a progress about patches, whose number is known with the first of them."""
+    told, before = progress or Silent(), 0
+
+    def on_item(done: int, total: int) -> None:
+        nonlocal before
+        if not before:
+            told.start(total, "patches", text)
+        told.advance(done - before)
+        before = done
+
+    yield on_item
+    if before:
+        told.done()
 
 
 def data_info(dataset: Dataset | Path | str, *, verify: bool = False) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
-import os
 import platform
 import shutil
 import time
@@ -34,7 +33,7 @@ from typing import Any, Self
 
 from histoseed._version import __version__
 from histoseed.errors import HistoseedError, InputError, OutputError
-from histoseed.files import explained, write_json
+from histoseed.files import explained, locked_folder, write_json
 from histoseed.workflows.fingerprints import fingerprint
 
 __all__ = ["MANIFEST", "Run", "describe_run", "finished", "open_run", "run_status"]
@@ -97,7 +96,7 @@ class Run:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_locked(self.folder))
+            stack.enter_context(locked_folder(self.folder))
             self._write()
             self._lock = stack.pop_all()  # only now: a first write that fails must not leave the folder locked
         return self
@@ -175,7 +174,7 @@ def open_run(
             differs = None if old is None else _difference(old, manifest)
             if overwrite:
                 _refuse_removal(out, old, inputs)
-                with _locked(out):
+                with locked_folder(out):
                     _empty(out)
             elif old is not None and old.get("status") != "finished" and differs is None:
                 resumed = True
@@ -290,28 +289,6 @@ def _empty(folder: Path) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep a second process out of the folder; the lock leaves no file and ends with the process."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no advisory lock on a folder
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            what = "Another run is writing to this folder."
-            raise OutputError(what, where=folder, fix="Wait for it, or choose another --out.") from error
-        except OSError:  # a network file system without locks
-            pass
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _versions() -> dict[str, str]:

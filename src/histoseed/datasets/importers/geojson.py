@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,17 @@ import numpy.typing as npt
 import shapely
 
 from histoseed.annotations import Instances, read_geojson
-from histoseed.datasets.dataset import Dataset, read_dataset
-from histoseed.datasets.importers.remarks import Remarks, some
+from histoseed.datasets.dataset import Dataset
 from histoseed.datasets.info import DatasetInfo
-from histoseed.datasets.writer import DatasetWriter
+from histoseed.datasets.intake.content import Collection, Item, PatchContent, Remark
+from histoseed.datasets.intake.engine import OnItem, take_in
+from histoseed.datasets.intake.remarks import some
 from histoseed.errors import AnnotationError, InputError
-from histoseed.geometry import MPP_RANGE, Region, known_mpp, polygons_to_label
+from histoseed.geometry import Region, polygons_to_label
 from histoseed.settings import Settings, read_settings
 from histoseed.slides import Slide, open_slide, tile_grid
 
-__all__ = ["IGNORE_CLASS", "REGION_CLASSES", "import_geojson"]
+__all__ = ["IGNORE_CLASS", "REGION_CLASSES", "collect", "import_geojson"]
 
 REGION_CLASSES = ("Region*", "ROI")
 """Classes whose outlines mark what was annotated."""
@@ -37,6 +39,7 @@ IGNORE_CLASS = "Ignore*"
 """QuPath's class of what shall count for nothing."""
 
 Box = tuple[int, int, int, int]
+Indices = npt.NDArray[np.intp]
 Paths = Path | str | Sequence[Path | str]
 
 
@@ -45,6 +48,65 @@ class _Options:
     tile: int | None
     roi_class: str | None
     exhaustive: bool
+    settings: Settings
+
+
+def collect(
+    image: Paths,
+    geojson: Paths,
+    *,
+    tile: int | None = None,
+    roi_class: str | None = None,
+    exhaustive: bool = True,
+    nucleus: bool = False,
+    allow_outside: bool = False,
+    name: str = "geojson",
+    stain: str | None = None,
+    licence: str | None = None,
+    citation: str | None = None,
+    settings: Settings,
+) -> Collection:
+    """Import one image with its annotations, or several pairs of them.
+
+    Patches lie at the full resolution of their image; ``slide`` is the stem of the image, ``x`` and ``y`` say where.
+
+    Args:
+        image: The image or slide, or a list of them.
+        geojson: Its QuPath GeoJSON, or a list of equal length.
+        tile: Cut regions and images into patches of at most this side, level-0 pixels. Without a region, tiles without
+            an object are left out, because nothing says that they were looked at.
+        roi_class: The class that marks regions, instead of ``Region*`` and ``ROI``; it must occur.
+        exhaustive: Whether an image without regions is annotated completely. Regions always count as complete.
+        nucleus: Of QuPath cells take the nucleus instead of the cell boundary.
+        allow_outside: Accept outlines that leave the image, and cut them at its border.
+        name: Name of the data set.
+        stain: For ``dataset.json``.
+        licence: For ``dataset.json``.
+        citation: For ``dataset.json``.
+        settings: Limits.
+
+    Raises:
+        InputError: lists of different length, two images of one stem, a tile below one pixel.
+        SlideError: an image that cannot be read.
+        AnnotationError: a GeoJSON that cannot be read, objects outside the image, no object, no region of
+            ``roi_class``.
+    """
+    pairs = _pairs(image, geojson)
+    if tile is not None and tile < 1:
+        raise InputError(f"A tile of {tile} pixels.", where="tile", fix="Give a side in pixels, for instance 1024.")
+    options = _Options(tile, roi_class, exhaustive, settings)
+    items: list[Item] = []
+    remarks: list[tuple[str, Remark]] = []
+    for picture, outlines in pairs:
+        with open_slide(picture, settings=settings) as slide:
+            objects, warnings = read_geojson(
+                outlines, settings=settings, size=slide.size, allow_outside=allow_outside, nucleus=nucleus
+            )
+            items += _items_of(slide, outlines, objects, options, remarks)
+            remarks += [(picture.name, Remark(note, kind="note")) for note in slide.notes]
+            remarks += [(outlines.name, Remark(warning, kind="note")) for warning in warnings]
+    info = DatasetInfo(name=name, stain=stain, licence=licence, citation=citation)
+    return Collection(info=info, items=items, remarks=remarks, open_classes=True)
 
 
 def import_geojson(
@@ -53,72 +115,44 @@ def import_geojson(
     out: Path | str,
     *,
     mpp: float | None = None,
-    tile: int | None = None,
-    roi_class: str | None = None,
-    exhaustive: bool = True,
-    nucleus: bool = False,
-    allow_outside: bool = False,
+    source_mpp: float | None = None,
     name: str | None = None,
-    stain: str | None = None,
-    licence: str | None = None,
-    citation: str | None = None,
     overwrite: bool = False,
     settings: Settings | None = None,
+    on_item: OnItem | None = None,
+    **options: Any,
 ) -> Dataset:
-    """Import one image with its annotations, or several pairs of them.
-
-    Patches lie at the full resolution of their image; ``slide`` is the stem of the image, ``x`` and ``y`` say where.
+    """Import one image with its annotations, or several pairs of them; see :func:`collect` and :func:`take_in`.
 
     Args:
         image: The image or slide, or a list of them.
         geojson: Its QuPath GeoJSON, or a list of equal length.
         out: The data-set folder to make.
-        mpp: Microns per pixel, where the images do not say it or say it wrong.
-        tile: Cut regions and images into patches of at most this side, level-0 pixels. Without a region, tiles without
-            an object are left out, because nothing says that they were looked at.
-        roi_class: The class that marks regions, instead of ``Region*`` and ``ROI``; it must occur.
-        exhaustive: Whether an image without regions is annotated completely. Regions always count as complete.
-        nucleus: Of QuPath cells take the nucleus instead of the cell boundary.
-        allow_outside: Accept outlines that leave the image, and cut them at its border.
+        mpp: Microns per pixel of all patches: what states another is resampled, what states none is taken as given.
+        source_mpp: Microns per pixel of the images, where they do not say it or say it wrong.
         name: Name of the data set; the name of ``out`` when left out.
-        stain: For ``dataset.json``.
-        licence: For ``dataset.json``.
-        citation: For ``dataset.json``.
         overwrite: Replace a data set at ``out``.
         settings: Limits; read from the environment when left out.
+        on_item: Told about every patch.
+        **options: Of :func:`collect`.
 
     Raises:
-        InputError: lists of different length, two images of one stem, a tile below one pixel.
-        SlideError: an image that cannot be read.
-        AnnotationError: a GeoJSON that cannot be read, objects outside the image, no object, no region of
-            ``roi_class``.
+        InputError, SlideError, AnnotationError: as :func:`collect` does.
         OutputError: ``out`` is not empty, or cannot be written.
     """
-    pairs = _pairs(image, geojson)
-    if mpp is not None and known_mpp(mpp) is None:
-        raise InputError(f"{mpp} microns per pixel is outside {MPP_RANGE[0]} to {MPP_RANGE[1]}.", where="mpp")
-    if tile is not None and tile < 1:
-        raise InputError(f"A tile of {tile} pixels.", where="tile", fix="Give a side in pixels, for instance 1024.")
     limits = read_settings() if settings is None else settings
-    info = DatasetInfo(name=name or Path(out).resolve().name, stain=stain, licence=licence, citation=citation)
-    options = _Options(tile, roi_class, exhaustive)
-    notes, problems = Remarks(), Remarks()
-    with DatasetWriter(out, info, overwrite=overwrite, open_classes=True, settings=limits) as writer:
-        for picture, outlines in pairs:
-            with open_slide(picture, mpp=mpp, settings=limits) as slide:
-                objects, warnings = read_geojson(
-                    outlines, settings=limits, size=slide.size, allow_outside=allow_outside, nucleus=nucleus
-                )
-                _import_one(writer, slide, objects, options, problems)
-                for note in slide.notes:
-                    notes.add(note, picture.name)
-                for warning in warnings:
-                    notes.add(warning, outlines.name)
-        for sentence in notes.sentences():
-            writer.note(sentence)
-        for sentence in problems.sentences():
-            writer.problem(sentence)
-    return read_dataset(out, settings=limits)
+    name = name or Path(out).resolve().name
+    return take_in(
+        collect(image, geojson, name=name, settings=limits, **options),
+        out,
+        importer="geojson",
+        options={"name": name, **options},
+        mpp=mpp,
+        source_mpp=source_mpp,
+        overwrite=overwrite,
+        settings=limits,
+        on_item=on_item,
+    )
 
 
 def _pairs(image: Paths, geojson: Paths) -> list[tuple[Path, Path]]:
@@ -134,8 +168,35 @@ def _pairs(image: Paths, geojson: Paths) -> list[tuple[Path, Path]]:
     return list(zip(images, files, strict=True))
 
 
-def _import_one(writer: DatasetWriter, slide: Slide, found: Instances, options: _Options, problems: Remarks) -> None:
-    """Write the patches of one image."""
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """One patch of one image.
+
+    Args:
+        picture: The image.
+        box: x0, y0, x1, y1 in its pixels.
+        region: Outline of the region it belongs to; None: the whole image.
+        own: Its objects.
+        others: Objects that it shows and that belong elsewhere.
+        ignore: Outlines of what counts for nothing.
+    """
+
+    picture: Path
+    box: Box
+    region: Any
+    own: Instances
+    others: Instances
+    ignore: Instances
+
+
+def _items_of(
+    slide: Slide,
+    outlines: Path,
+    found: Instances,
+    options: _Options,
+    remarks: list[tuple[str, Remark]],
+) -> list[Item]:
+    """The patches of one image."""
     marks = _is_region(found, options.roi_class, slide.path)
     ignored = (found.class_name == IGNORE_CLASS) & (found.kind != "point")
     objects, ignore, regions = found.select(~marks & ~ignored), found.select(ignored), found.select(marks)
@@ -147,36 +208,58 @@ def _import_one(writer: DatasetWriter, slide: Slide, found: Instances, options: 
     owned = np.zeros(len(objects), dtype=bool)
     stem = slide.path.stem
     whole = not len(regions) and options.tile is None
-    written = 0
+    items: list[Item] = []
     for box, region in _windows(slide, regions, options.tile):
         frame = shapely.box(*box)
-        near = np.sort(tree.query(frame, predicate="intersects"))
-        own = near[_inside(objects.centroids()[near], box, region)]
+        near: Indices = np.sort(tree.query(frame, predicate="intersects"))
+        own: Indices = near[_inside(objects.centroids()[near], box, region)]
         if not len(regions) and not whole and not len(own):
             continue
         owned[own] = True
-        mine = _cut(objects.select(own), box)
-        others = _cut(objects.select(np.setdiff1d(near, own)), box)
-        outside = _outside(mine, others, box, region)
-        writer.add(
-            stem if whole else f"{stem}_x{box[0]}_y{box[1]}_w{box[2] - box[0]}_h{box[3] - box[1]}",
-            np.asarray(slide.read(Region(box[0], box[1], box[2] - box[0], box[3] - box[1]))),
-            mine,
-            ignore=outside if outside.any() else None,
-            ignore_outlines=_cut(ignore.select(np.sort(ignore_tree.query(frame, predicate="intersects"))), box),
-            x=float(box[0]),
-            y=float(box[1]),
-            mpp=slide.mpp,
-            mpp_source=slide.mpp_source,
-            slide=stem,
-            exhaustive=options.exhaustive or region is not None,
+        window = _Window(
+            slide.path,
+            box,
+            region,
+            objects.select(own),
+            objects.select(np.setdiff1d(near, own)),
+            ignore.select(np.sort(ignore_tree.query(frame, predicate="intersects"))),
         )
-        written += 1
-    if not written or not (len(regions) or owned.any()):
+        items.append(
+            Item(
+                patch_id=stem if whole else f"{stem}_x{box[0]}_y{box[1]}_w{box[2] - box[0]}_h{box[3] - box[1]}",
+                read=partial(_read, window, options.settings),
+                files=[slide.path, outlines],
+                facts={
+                    "x": float(box[0]),
+                    "y": float(box[1]),
+                    "mpp": slide.mpp,
+                    "mpp_source": slide.mpp_source,
+                    "slide": stem,
+                    "exhaustive": options.exhaustive or region is not None,
+                },
+            )
+        )
+    if not items or not (len(regions) or owned.any()):
         raise AnnotationError("No object lies inside the image.", where=slide.path)
     if not owned.all():
-        text = "{count} objects lie in no patch and were left out"
-        problems.add(text, slide.path.name, int((~owned).sum()))
+        remark = Remark("{count} objects lie in no patch and were left out", int((~owned).sum()))
+        remarks.append((slide.path.name, remark))
+    return items
+
+
+def _read(window: _Window, settings: Settings) -> PatchContent:
+    """The pixels of a window, its objects cut at its border."""
+    box = window.box
+    mine = _cut(window.own, box)
+    outside = _outside(mine, _cut(window.others, box), box, window.region)
+    with open_slide(window.picture, settings=settings) as slide:
+        image = np.asarray(slide.read(Region(box[0], box[1], box[2] - box[0], box[3] - box[1])))
+    return PatchContent(
+        image=image,
+        objects=mine,
+        ignore=outside if outside.any() else None,
+        ignore_outlines=_cut(window.ignore, box),
+    )
 
 
 def _is_region(found: Instances, roi_class: str | None, where: Path) -> npt.NDArray[np.bool_]:

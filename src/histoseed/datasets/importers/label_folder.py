@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from histoseed.datasets.checks import check_split, nearest
-from histoseed.datasets.importers.remarks import some
+from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.writer import PatchFacts
 from histoseed.errors import DatasetError
 from histoseed.geometry import MPP_RANGE, known_mpp

@@ -14,7 +14,8 @@ frequent numbers the smallest wins. An object without a vote stays unclassified.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,31 +23,78 @@ import numpy.typing as npt
 from skimage import measure
 
 from histoseed.annotations import read_label_image
-from histoseed.datasets.dataset import Dataset, read_dataset
+from histoseed.datasets.content import PatchFacts
+from histoseed.datasets.dataset import Dataset
 from histoseed.datasets.importers.label_folder import LabelFolder, scan_folder
-from histoseed.datasets.importers.remarks import Remarks, some
 from histoseed.datasets.info import DatasetInfo, named_classes
+from histoseed.datasets.intake.content import Collection, Item, PatchContent, Remark
+from histoseed.datasets.intake.engine import OnItem, take_in
+from histoseed.datasets.intake.objects import class_by_majority
+from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.numbering import compact_labels
 from histoseed.datasets.paths import check_patch_id
-from histoseed.datasets.writer import DatasetWriter, PatchFacts
-from histoseed.errors import DatasetError, InputError
-from histoseed.geometry import MPP_RANGE, Region, known_mpp
+from histoseed.errors import DatasetError
+from histoseed.geometry import Region
 from histoseed.settings import Settings, read_settings
 from histoseed.slides import Slide, open_slide
 
-__all__ = ["import_labels"]
+__all__ = ["collect", "import_labels"]
 
 
-@dataclass
-class _Import:
-    """What stays the same from picture to picture, and what is collected on the way."""
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """What stays the same from picture to picture."""
 
-    folder: LabelFolder
-    mpp: float | None
+    files: LabelFolder
     exhaustive: bool
     settings: Settings
-    notes: Remarks = field(default_factory=Remarks)
-    problems: Remarks = field(default_factory=Remarks)
+
+
+def collect(
+    source: Path,
+    *,
+    name: str | None = None,
+    exhaustive: bool = True,
+    stain: str | None = None,
+    licence: str | None = None,
+    citation: str | None = None,
+    settings: Settings,
+) -> Collection:
+    """Import a folder of pictures and label images; every picture becomes one patch of its stem's name.
+
+    Args:
+        source: The folder, see the module.
+        name: Name of the data set; the folder's name when left out.
+        exhaustive: Whether every object is annotated.
+        stain: For ``dataset.json``.
+        licence: For ``dataset.json``.
+        citation: For ``dataset.json``.
+        settings: Limits.
+
+    Raises:
+        DatasetError: the folder breaks the layout; the message names the stems, lines or numbers.
+    """
+    folder = _Folder(scan_folder(source), exhaustive, settings)
+    files = folder.files
+    for stem, path in files.images.items():
+        check_patch_id(stem, path)
+    info = DatasetInfo(
+        name=name or source.resolve().name or "labels",
+        classes=named_classes(files.classes.values()),
+        stain=stain,
+        licence=licence,
+        citation=citation,
+    )
+    items = [
+        Item(
+            patch_id=stem,
+            read=partial(_read, folder, stem),
+            files=[by_stem[stem] for by_stem in (files.images, files.labels, files.types) if stem in by_stem],
+            facts={"exhaustive": exhaustive, **files.groups.get(stem, {})},
+        )
+        for stem in sorted(files.images)
+    ]
+    return Collection(info=info, items=items)
 
 
 def import_labels(
@@ -54,6 +102,7 @@ def import_labels(
     out: Path | str,
     *,
     mpp: float | None = None,
+    source_mpp: float | None = None,
     name: str | None = None,
     exhaustive: bool = True,
     stain: str | None = None,
@@ -61,21 +110,11 @@ def import_labels(
     citation: str | None = None,
     overwrite: bool = False,
     settings: Settings | None = None,
+    on_item: OnItem | None = None,
 ) -> Dataset:
-    """Import a folder of pictures and label images; every picture becomes one patch of its stem's name.
+    """Import a folder of pictures and label images; see :func:`collect` and :func:`take_in` for the arguments.
 
-    Args:
-        source: The folder, see the module.
-        out: The data-set folder to make.
-        mpp: Microns per pixel of all pictures; ``groups.csv`` goes before it, the files' own metadata comes after it.
-            Where none of them says it, it stays unknown.
-        name: Name of the data set; the folder's name when left out.
-        exhaustive: Whether every object is annotated.
-        stain: For ``dataset.json``.
-        licence: For ``dataset.json``.
-        citation: For ``dataset.json``.
-        overwrite: Replace a data set at ``out``.
-        settings: Limits; read from the environment when left out.
+    The resolution of a picture is that of ``groups.csv``, else that of the file, else it is unknown.
 
     Raises:
         DatasetError: the folder breaks the layout; the message names the stems, lines or numbers.
@@ -83,107 +122,91 @@ def import_labels(
         AnnotationError: a label image that cannot be read, or holds fractions or colours.
         OutputError: ``out`` is not empty, or cannot be written.
     """
-    folder = Path(source)
-    if mpp is not None and known_mpp(mpp) is None:
-        raise InputError(f"{mpp} microns per pixel is outside {MPP_RANGE[0]} to {MPP_RANGE[1]}.", where="mpp")
     limits = read_settings() if settings is None else settings
-    run = _Import(scan_folder(folder), mpp, exhaustive, limits)
-    info = DatasetInfo(
-        name=name or folder.resolve().name or "labels",
-        classes=named_classes(run.folder.classes.values()),
+    options = {"name": name, "exhaustive": exhaustive, "stain": stain, "licence": licence, "citation": citation}
+    found = collect(
+        Path(source),
+        name=name,
+        exhaustive=exhaustive,
         stain=stain,
         licence=licence,
         citation=citation,
+        settings=limits,
     )
-    with DatasetWriter(out, info, overwrite=overwrite, settings=limits) as writer:
-        for stem in sorted(run.folder.images):
-            _add(writer, run, stem)
-        for sentence in run.notes.sentences():
-            writer.note(sentence)
-        for sentence in run.problems.sentences():
-            writer.problem(sentence)
-    return read_dataset(out, settings=limits)
+    return take_in(
+        found,
+        out,
+        importer="labels",
+        options=options,
+        mpp=mpp,
+        source_mpp=source_mpp,
+        overwrite=overwrite,
+        settings=limits,
+        on_item=on_item,
+    )
 
 
-def _add(writer: DatasetWriter, run: _Import, stem: str) -> None:
-    """Read the files of one stem, compare them, write the patch."""
-    picture = run.folder.images[stem]
-    check_patch_id(stem, picture)
-    facts: PatchFacts = {"exhaustive": run.exhaustive, **run.folder.groups.get(stem, {})}
-    with open_slide(picture, mpp=run.mpp, settings=run.settings) as slide:
-        labels = _remarked(_read_plane(run, run.folder.labels[stem], slide, stem), run, stem)
+def _read(folder: _Folder, stem: str) -> PatchContent:
+    """Read the files of one stem and compare them."""
+    files = folder.files
+    remarks: list[Remark] = []
+    facts: PatchFacts = {}
+    with open_slide(files.images[stem], settings=folder.settings) as slide:
+        labels = _remarked(_read_plane(folder, files.labels[stem], slide, remarks), folder.settings, remarks)
         class_of: dict[int, str | None] = {}
-        if run.folder.types:
-            class_of = _majority(labels, _read_plane(run, run.folder.types[stem], slide, stem), run, stem)
+        if files.types:
+            types = _read_plane(folder, files.types[stem], slide, remarks)
+            _check_named(types, folder, files.types[stem])
+            class_of, said = class_by_majority(labels, types, files.classes, files.types[stem])
+            remarks += said
         image = slide.read(Region(0, 0, *slide.size))
-        if facts.get("mpp") is None:
-            facts |= {"mpp": slide.mpp, "mpp_source": slide.mpp_source}
-        for note in slide.notes:
-            run.notes.add(note, stem)
-    writer.add(stem, image, labels, class_of=class_of, **facts)
+        if files.groups.get(stem, {}).get("mpp") is None:
+            facts = {"mpp": slide.mpp, "mpp_source": slide.mpp_source}
+        remarks += [Remark(note, kind="note") for note in slide.notes]
+    return PatchContent(image=np.asarray(image), objects=labels, class_of=class_of, facts=facts, remarks=remarks)
 
 
-def _read_plane(run: _Import, path: Path, slide: Slide, stem: str) -> npt.NDArray[np.integer]:
+def _check_named(types: npt.NDArray[np.integer], folder: _Folder, path: Path) -> None:
+    """Every class number has a name.
+
+    Raises:
+        DatasetError: numbers without one.
+    """
+    numbers = np.unique(types)
+    unnamed = [str(n) for n in numbers[numbers > 0].tolist() if n not in folder.files.classes]
+    if unnamed:
+        what = f"Class number {some(unnamed, 5)} has no name in classes.json."
+        raise DatasetError(what, where=path, fix="Name every number that types/ uses.")
+
+
+def _read_plane(folder: _Folder, path: Path, slide: Slide, remarks: list[Remark]) -> npt.NDArray[np.integer]:
     """A label or type image of the size of its picture."""
     said: list[str] = []
-    plane = read_label_image(path, run.settings, notes=said)
+    plane = read_label_image(path, folder.settings, notes=said)
     if plane.shape != (slide.size[1], slide.size[0]):
         what = (
             f"{path.parent.name}/{path.name} is {plane.shape[1]} x {plane.shape[0]} pixels, "
             f"images/{slide.path.name} is {slide.size[0]} x {slide.size[1]}."
         )
         raise DatasetError(what, where=path, fix="Export both at the same resolution, without resizing labels.")
-    for sentence in said:
-        run.notes.add(f"{path.parent.name}: {sentence.removeprefix(f'{path.name}: ')}", stem)
+    remarks += [Remark(f"{path.parent.name}: {text.removeprefix(f'{path.name}: ')}", kind="note") for text in said]
     return plane
 
 
-def _remarked(labels: npt.NDArray[np.integer], run: _Import, stem: str) -> npt.NDArray[np.integer]:
+def _remarked(labels: npt.NDArray[np.integer], settings: Settings, remarks: list[Remark]) -> npt.NDArray[np.integer]:
     """The labels, after a word about skipped numbers and detached parts; huge numbers are renumbered."""
     ids, compact = compact_labels(labels)
     if not ids.size:
-        run.notes.add("The label image is empty", stem)
+        remarks.append(Remark("The label image is empty", kind="note"))
         return labels
-    if ids[-1] > run.settings.max_objects:
-        run.notes.add("Label numbers above the setting max_objects were replaced by 1, 2, 3, ...", stem)
+    if ids[-1] > settings.max_objects:
+        text = "Label numbers above the setting max_objects were replaced by 1, 2, 3, ..."
+        remarks.append(Remark(text, kind="note"))
         return compact
     if ids[-1] != ids.size:
-        run.notes.add("Label numbers skip; they are kept as they are", stem)
+        remarks.append(Remark("Label numbers skip; they are kept as they are", kind="note"))
     parts = int(measure.label(labels, connectivity=2, background=0).max())  # type: ignore[no-untyped-call]
     if parts > ids.size:
         text = "Objects consist of detached parts, {count} parts more than objects; each label stays one object"
-        run.problems.add(text, stem, parts - ids.size)
+        remarks.append(Remark(text, parts - ids.size))
     return labels
-
-
-def _majority(
-    labels: npt.NDArray[np.integer], types: npt.NDArray[np.integer], run: _Import, stem: str
-) -> dict[int, str | None]:
-    """Label -> class name by the vote of its pixels.
-
-    Raises:
-        DatasetError: a class number without a name.
-    """
-    numbers = np.unique(types)
-    unnamed = [int(n) for n in numbers[numbers > 0] if int(n) not in run.folder.classes]
-    if unnamed:
-        what = f"Class number {some(map(str, unnamed), 5)} has no name in classes.json."
-        raise DatasetError(what, where=run.folder.types[stem], fix="Name every number that types/ uses.")
-    ids, compact = compact_labels(labels)
-    pair = compact.ravel().astype(np.int64) * len(numbers) + np.searchsorted(numbers, types).ravel()
-    votes = np.bincount(pair, minlength=(len(ids) + 1) * len(numbers)).reshape(-1, len(numbers))[1:]
-    votes[:, numbers == 0] = 0
-    winner, most = numbers[votes.argmax(axis=1)], votes.max(axis=1)
-    tied = ((votes == most[:, None]).sum(axis=1) > 1) & (most > 0)
-    mixed = (votes > 0).sum(axis=1) > 1
-    for rows, text in (
-        (mixed, "{count} objects hold pixels of several classes; the most frequent one was taken"),
-        (tied, "{count} objects hold equally many pixels of two classes; the smaller class number was taken"),
-        (most == 0, "{count} objects hold no pixel of a class and stay unclassified"),
-    ):
-        if rows.any():
-            run.problems.add(text, stem, int(rows.sum()))
-    return {
-        int(label): run.folder.classes[int(number)] if count else None
-        for label, number, count in zip(ids, winner, most, strict=True)
-    }

@@ -1,0 +1,227 @@
+"""Import ``conic``: patches of Lizard, as the challenge CoNIC 2022 published them.
+
+::
+
+    SOURCE/
+        images.npy        (N, 256, 256, 3) uint8
+        labels.npy        (N, 256, 256, 2) uint16: number of the nucleus, class 1..6 as in lizard
+        patch_info.csv    column patch_info: "consep_1-0000", the name of each patch
+        counts.csv        optional: nuclei of each class inside the central 224 x 224 pixels
+
+Nuclei are numbered from 1 in every patch, so that one nucleus has other numbers in neighbouring patches. A patch
+belongs to the image named before its last ``-``; patches of one image may overlap: a split must keep images together.
+``counts.csv`` is compared with the label maps; where they differ, the maps count and the difference is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from histoseed.annotations.limits import over_limit
+from histoseed.datasets.cards import DatasetCard, Total
+from histoseed.datasets.content import PatchContent, Remark
+from histoseed.datasets.importers.lizard import CLASSES, COHORTS, csv_rows, whole_numbers
+from histoseed.datasets.intake.content import Collection, Item
+from histoseed.datasets.intake.support import class_by_majority, find_folder, info_of
+from histoseed.errors import DatasetError
+from histoseed.settings import Settings
+
+__all__ = ["CARD", "collect", "open_array", "pixels"]
+
+_CARDS = "Hugging Face dataset card saahilw/nuclei-conic (counted in the maps)"
+_CODE = "https://github.com/TissueImageAnalytics/CoNIC"
+
+CARD = DatasetCard(
+    name="conic",
+    title="CoNIC 2022",
+    task="nuclei: outlines and classes",
+    organ="colon",
+    stain="H&E",
+    mpp="0.5",
+    schemes={"default": tuple(CLASSES.values())},
+    counts="4,981 patches of 256 x 256 out of 238 images, 569,861 nuclei (those cut by borders count in each patch)",
+    licence="CC-BY-NC-SA-4.0",
+    commercial="no",
+    where="https://conic-challenge.grand-challenge.org",
+    citation="S. Graham et al.: CoNIC: Colon nuclei identification and counting challenge 2022. arXiv 2111.14485.",
+    group="image (patients and slides are not published); column centre: the data set that it was taken from",
+    splits="None in the release. The published baseline draws images by cohort, 3,963 and 1,018 patches (seed 5).",
+    layout="""\
+SOURCE/
+  images.npy
+  labels.npy
+  patch_info.csv
+  counts.csv (optional)""",
+    known_problems=(
+        "Patches of one image may share pixels at their right and lower border: split by image, never by patch.",
+        "One nucleus has other numbers in neighbouring patches, and counts in each of them.",
+        (
+            "counts.csv counts the central 224 x 224 pixels only (446,216 nuclei), and one nucleus too few where one "
+            "class covers all of them."
+        ),
+        "The annotations are those of lizard: semi-automatic, outlines have the shapes that models give.",
+    ),
+    shares=(
+        "All patches are cut from images of lizard.",
+        "The images consep_* and pannuke_* come from consep and pannuke; labels are new.",
+    ),
+    totals=(
+        Total(measure="patches", value=4_981, source=_CODE),
+        Total(measure="groups", value=238, source=_CODE),
+        Total(
+            measure="objects",
+            value=569_861,
+            source=_CARDS,
+            note="446,216 in counts.csv are those of the central 224 x 224 pixels",
+        ),
+        *(
+            Total(measure="objects", value=value, where={"class_name": name}, source=_CARDS)
+            for name, value in zip(CLASSES.values(), (5_082, 282_082, 120_933, 31_965, 3_849, 125_950), strict=True)
+        ),
+    ),
+)
+
+_SIDE = 256
+_MARGIN = 16  # (256 - 224) / 2
+_COLUMNS = tuple(name.lower() for name in CLASSES.values())
+
+
+def collect(source: Path, *, settings: Settings) -> Collection:
+    """Import patches of the colon with nuclei in six classes (CoNIC 2022).
+
+    Args:
+        source: The folder with the four files.
+        settings: Limits.
+
+    Raises:
+        DatasetError: a file is missing, damaged, or does not fit the others.
+        LimitError: patches larger than ``settings.max_pixels``.
+    """
+    folder = find_folder(source, ".")
+    needed = ("images.npy", "labels.npy", "patch_info.csv")
+    if missing := [name for name in needed if not (folder / name).is_file()]:
+        fix = "Give the folder that holds them; was the archive unpacked completely?"
+        raise DatasetError(f"There is no {' and no '.join(missing)}.", where=folder, fix=fix)
+    paths = [folder / name for name in needed[:2]]
+    images = open_array(paths[0], (None, _SIDE, _SIDE, 3), settings)
+    labels = open_array(paths[1], (len(images), _SIDE, _SIDE, 2), settings)
+    names = [row["patch_info"] for row in csv_rows(folder / "patch_info.csv", ("patch_info",), settings)]
+    _check_rows(names, len(images), folder / "patch_info.csv")
+    counts = _counts(folder / "counts.csv", len(images), settings)
+    items = []
+    for i, name in enumerate(names):
+        group, _, _ = name.rpartition("-")
+        cohort = group.partition("_")[0]
+        if cohort not in COHORTS:
+            what = f"{name!r} is no name of a patch; names are like 'consep_1-0000'."
+            raise DatasetError(what, where=f"{folder / 'patch_info.csv'}, row {i} of the data")
+        items.append(
+            Item(
+                patch_id=name,
+                read=partial(_read, images, labels, i, None if counts is None else counts[i], paths),
+                files=paths,
+                facts={"mpp": 0.5, "mpp_source": "metadata", "group": group, "centre": cohort},
+            )
+        )
+    return Collection(info=info_of(CARD), items=items)
+
+
+def open_array(path: Path, shape: Sequence[int | None], settings: Settings) -> npt.NDArray[Any]:
+    """A stack of pictures or maps in an ``.npy`` file, mapped into memory: nothing is read yet.
+
+    Args:
+        path: The file; pickled objects are never read.
+        shape: What each axis must have, None for any length; the first counts pictures, two and three are their sides.
+        settings: ``max_pixels`` is the most of one picture.
+
+    Raises:
+        DatasetError: absent, truncated, no array of real numbers, or of another shape.
+        LimitError: larger pictures.
+    """
+    if not path.is_file():
+        raise DatasetError("There is no such file.", where=path, fix="Was the archive unpacked completely?")
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # a damaged header leads to nearly anything
+        if "Python objects" in str(error):
+            fix = "Take the file of the original release, or save plain numbers from a machine that you trust."
+            raise DatasetError("The file holds pickled objects, which are never read.", where=path, fix=fix) from error
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        fix = "The file may be truncated: unpack or download it again."
+        raise DatasetError(f"Cannot be read as a NumPy array ({reason}).", where=path, fix=fix) from error
+    fits = len(array.shape) == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
+    if not fits or array.dtype.kind not in "buif" or not array.size:
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        what = f"The array is {array.dtype} of shape {array.shape}; numbers of shape ({wanted}) are needed."
+        raise DatasetError(what, where=path)
+    if array.shape[1] * array.shape[2] > settings.max_pixels:
+        what = f"A picture has {array.shape[1]} x {array.shape[2]} pixels; at most {settings.max_pixels} are read."
+        raise over_limit("max_pixels", what, where=path)
+    return np.asarray(array)
+
+
+def pixels(values: npt.NDArray[Any], where: object) -> npt.NDArray[np.uint8]:
+    """A picture stored in any real type as uint8, once every value is found to be whole and from 0 to 255.
+
+    Raises:
+        DatasetError: fractions, NaN, or values out of range.
+    """
+    if values.dtype == np.uint8:
+        return np.array(values)
+    return whole_numbers(values, "The picture", where, most=255).astype(np.uint8)
+
+
+def _check_rows(names: Sequence[str], count: int, path: Path) -> None:
+    if len(names) != count:
+        what = f"The table names {len(names)} patches, images.npy holds {count}."
+        raise DatasetError(what, where=path, fix="Unpack the archive again; the files belong together.")
+    twice = len(names) - len(set(names))
+    if twice:
+        raise DatasetError(f"{twice} names of patches stand twice.", where=path)
+
+
+def _counts(path: Path, count: int, settings: Settings) -> npt.NDArray[np.int64] | None:
+    """(N, 6) nuclei inside the central square, columns in the order of the classes; None without the file."""
+    if not path.exists():
+        return None
+    rows = csv_rows(path, _COLUMNS, settings)
+    if len(rows) != count:
+        raise DatasetError(f"The table has {len(rows)} rows, images.npy holds {count} patches.", where=path)
+    try:
+        return np.array([[int(row[name]) for name in _COLUMNS] for row in rows], dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        raise DatasetError(f"A count is no whole number ({error}).", where=path) from error
+
+
+def _read(
+    images: npt.NDArray[Any],
+    labels: npt.NDArray[Any],
+    index: int,
+    counted: npt.NDArray[np.int64] | None,
+    paths: Sequence[Path],
+) -> PatchContent:
+    picture = pixels(images[index], f"{paths[0]}, patch {index}")
+    where = f"{paths[1]}, patch {index}"
+    maps = whole_numbers(np.moveaxis(labels[index], -1, 0), "The label map", where)
+    class_of, remarks = class_by_majority(maps[0], maps[1], {0: None, **CLASSES}, where)
+    if counted is not None and (off := int(np.abs(_central(maps[0], maps[1]) - counted).sum())):
+        remarks.append(Remark("counts.csv and the label maps differ by {count} nuclei; the maps were taken", off))
+    return PatchContent(image=picture, objects=maps[0], class_of=class_of, remarks=remarks)
+
+
+def _central(labels: npt.NDArray[np.int32], types: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """Nuclei of each class with a pixel inside the central square, counted as the challenge did: (6,) int64."""
+    inside = (slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
+    found = []
+    for code in CLASSES:
+        numbers = labels[inside][types[inside] == code]
+        # the challenge drops the lowest number that it finds, background or not
+        covered = numbers.size == (_SIDE - 2 * _MARGIN) ** 2 and bool(numbers.all())
+        found.append(np.unique(numbers[numbers > 0]).size - covered)
+    return np.array(found, dtype=np.int64)

@@ -1,0 +1,195 @@
+"""Steps that several importers share: pictures, classes by vote, stacks of masks, outlines at the border."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from histoseed.annotations import Instances
+from histoseed.datasets.intake.content import Remark
+from histoseed.datasets.intake.remarks import some
+from histoseed.datasets.numbering import compact_labels
+from histoseed.errors import DatasetError
+from histoseed.geometry import Region, make_outlines_valid
+from histoseed.settings import Settings
+from histoseed.slides import open_slide
+
+__all__ = ["Fused", "class_by_majority", "class_codes", "clipped", "fuse_masks", "outlines", "read_rgb"]
+
+
+def read_rgb(path: Path, settings: Settings, remarks: list[Remark]) -> npt.NDArray[np.uint8]:
+    """A whole picture as (H, W, 3) uint8 RGB; alpha, grey, palette and 16 bit are converted, with a remark.
+
+    Raises:
+        SlideError: absent, damaged, or no picture.
+        LimitError: more than ``settings.max_pixels``.
+    """
+    with open_slide(path, settings=settings) as slide:
+        image = np.asarray(slide.read(Region(0, 0, *slide.size)))
+        remarks.extend(Remark(note.rstrip("."), kind="note") for note in slide.notes)
+    return image
+
+
+def class_codes(values: npt.NDArray[np.integer], names: Mapping[int, str | None], where: object) -> None:
+    """Check that every code in use has a name, None included.
+
+    Raises:
+        DatasetError: codes without a name.
+    """
+    unknown = [int(v) for v in np.unique(values) if int(v) not in names]
+    if unknown:
+        what = f"Class code {some(map(str, unknown), 5)} is not known."
+        fix = f"Known are {', '.join(f'{k} ({v})' for k, v in names.items())}; is this another release?"
+        raise DatasetError(what, where=where, fix=fix)
+
+
+def class_by_majority(
+    labels: npt.NDArray[np.integer], types: npt.NDArray[np.integer], names: Mapping[int, str | None], where: object
+) -> tuple[dict[int, str | None], list[Remark]]:
+    """Label -> class name by the vote of its pixels.
+
+    Args:
+        labels: (H, W), 0 is background.
+        types: (H, W), class code of every pixel; code 0 and codes whose name is None do not vote.
+        names: Code -> class name.
+        where: The file, for messages.
+
+    Returns:
+        The class of every label, None without a vote; remarks about mixed, tied and classless objects. Of equally
+        frequent codes the smallest wins.
+
+    Raises:
+        DatasetError: a code without a name.
+    """
+    numbers = np.unique(types)
+    class_codes(numbers, {0: None, **names}, where)
+    ids, compact = compact_labels(labels)
+    pair = compact.ravel().astype(np.int64) * len(numbers) + np.searchsorted(numbers, types).ravel()
+    votes = np.bincount(pair, minlength=(len(ids) + 1) * len(numbers)).reshape(-1, len(numbers))[1:]
+    votes[:, [n == 0 or names.get(int(n)) is None for n in numbers]] = 0
+    winner, most = numbers[votes.argmax(axis=1)], votes.max(axis=1, initial=0)
+    tied = ((votes == most[:, None]).sum(axis=1) > 1) & (most > 0)
+    mixed = (votes > 0).sum(axis=1) > 1
+    remarks = [
+        Remark(text, int(rows.sum()))
+        for rows, text in (
+            (mixed, "{count} objects hold pixels of several classes; the most frequent one was taken"),
+            (tied, "{count} objects hold equally many pixels of two classes; the smaller class number was taken"),
+            (most == 0, "{count} objects hold no pixel of a class and stay unclassified"),
+        )
+        if rows.any()
+    ]
+    classes = {
+        int(label): names[int(number)] if count else None
+        for label, number, count in zip(ids, winner, most, strict=True)
+    }
+    return classes, remarks
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A stack of masks in one label image.
+
+    Args:
+        labels: (H, W) int32; the k-th mask (from 1) has label k, where it can be seen.
+        class_of: Label -> class name, for the labels that can be seen.
+        pixels_lost: Pixels that later masks hide.
+        objects_lost: Masks without a pixel left, empty ones included.
+    """
+
+    labels: npt.NDArray[np.int32]
+    class_of: Mapping[int, str | None]
+    pixels_lost: int
+    objects_lost: int
+
+
+def fuse_masks(masks: Iterable[tuple[npt.NDArray[np.bool_], str | None]], shape: tuple[int, int]) -> Fused:
+    """Lay masks over each other, later ones on top.
+
+    Args:
+        masks: (H, W) bool and class name of each object, in order.
+        shape: Rows, columns.
+
+    >>> a, b = np.zeros((1, 4), bool), np.zeros((1, 4), bool)
+    >>> a[0, :3], b[0, 2:] = True, True
+    >>> fused = fuse_masks([(a, "x"), (b, None)], (1, 4))
+    >>> fused.labels.tolist(), fused.class_of, fused.pixels_lost, fused.objects_lost
+    ([[1, 1, 2, 2]], {1: 'x', 2: None}, 1, 0)
+    """
+    labels = np.zeros(shape, np.int32)
+    names: list[str | None] = []
+    painted = 0
+    for mask, name in masks:
+        names.append(name)
+        painted += int(np.count_nonzero(mask))
+        labels[mask] = len(names)
+    left = np.bincount(labels.ravel(), minlength=len(names) + 1)[1:]
+    class_of = {k: name for k, name in enumerate(names, start=1) if left[k - 1]}
+    return Fused(labels, class_of, painted - int(left.sum()), int((left == 0).sum()))
+
+
+def outlines(
+    rings: Iterable[npt.NDArray[np.float64] | None],
+) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.bool_], list[Remark]]:
+    """Polygons from vertex lists, closed and valid.
+
+    Args:
+        rings: (K, 2) float64 vertices x, y of each outline, closed or not; None counts as no outline.
+
+    Returns:
+        (N,) shapely geometries, None where an outline encloses nothing; which are None; remarks with counts.
+    """
+    listed = list(rings)
+    out = np.empty(len(listed), dtype=object)
+    out[:] = [None if ring is None or len(np.unique(ring, axis=0)) < 3 else shapely.Polygon(ring) for ring in listed]
+    few = shapely.is_missing(out)
+    out, repaired, lost = make_outlines_valid(out)
+    counts = {
+        "{count} outlines of less than three different vertices were left out": few,
+        "{count} outlines that cross themselves were repaired": repaired,
+        "{count} outlines without area were left out": lost,
+    }
+    remarks = [Remark(text, int(rows.sum())) for text, rows in counts.items() if rows.any()]
+    return out, np.asarray(few | lost), remarks
+
+
+def clipped(instances: Instances, size: tuple[int, int]) -> tuple[Instances, list[Remark]]:
+    """Cut objects at the border of their image; those wholly outside are left out.
+
+    Args:
+        instances: Objects in the pixels of the image.
+        size: Width, height.
+
+    Returns:
+        The objects that remain, and remarks with counts. Boxes stay boxes; points on the border stay.
+    """
+    if not len(instances):
+        return instances, []
+    frame = shapely.box(0, 0, *size)
+    over = ~shapely.covers(frame, instances.geometry)
+    if not over.any():
+        return instances, []
+    shapes = instances.geometry.copy()
+    shapes[over] = [_areas(shape) for shape in shapely.intersection(shapes[over], frame)]
+    gone = shapely.is_empty(shapes)
+    remarks = []
+    if (over & ~gone).any():
+        text = "{count} objects left the image and were cut at its border"
+        remarks.append(Remark(text, int((over & ~gone).sum())))
+    if gone.any():
+        remarks.append(Remark("{count} objects lie outside the image and were left out", int(gone.sum())))
+    return replace(instances, geometry=shapes).select(~gone), remarks
+
+
+def _areas(shape: Any) -> Any:
+    """An intersection without the points and lines where outlines only touch the border."""
+    if shape.geom_type in ("Polygon", "MultiPolygon", "Point"):
+        return shape
+    parts = [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
+    return shapely.MultiPolygon(parts) if parts else shapely.Polygon()
