@@ -189,3 +189,11 @@ def test_floats_are_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("histoseed.slides.plain_reader", fromlist=["x"])._DECODERS, "png", decode)
     with pytest.raises(SlideError, match="floating-point"):
         open_slide(path)
+
+
+def test_an_empty_alpha_channel_is_no_transparency(save, tissue):
+    picture = Image.fromarray(tissue).convert("RGBA")
+    picture.putalpha(0)
+    got, notes = read_whole(save(picture))
+    assert np.array_equal(got, tissue)
+    assert notes == ["The fourth channel is empty and was dropped."]

@@ -147,4 +147,6 @@ def _rgb8(image: Image, source: Source) -> tuple[NDArray[np.uint8], tuple[str, .
     if not has_alpha:
         return np.array(image.convert("RGB")), notes
     samples = np.asarray(image.convert("RGBA"))
+    if not samples[..., 3].any():  # a channel that nobody filled; laid over white, nothing would be left
+        return np.ascontiguousarray(samples[..., :3]), (*notes[:-1], "The fourth channel is empty and was dropped.")
     return to_rgb8(samples, PixelFormat("rgb", alpha="straight")), notes

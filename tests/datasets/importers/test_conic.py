@@ -9,7 +9,8 @@ import pytest
 
 from fixtures.conic import COUNTS, NAMES, label_maps, write_conic
 from histoseed.datasets.importers import import_dataset
-from histoseed.datasets.importers.conic import CARD, collect, open_array, pixels
+from histoseed.datasets.importers.conic import CARD, collect
+from histoseed.datasets.intake.arrays import open_array, pixels
 from histoseed.errors import DatasetError, LimitError
 from histoseed.settings import Settings
 

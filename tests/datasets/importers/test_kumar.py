@@ -51,7 +51,14 @@ def test_patient_slide_and_centre_come_from_the_name(source: Path):
     facts = {item.patch_id: item.facts for item in collect(source / "Kumar", settings=SETTINGS).items}
     one = facts["TCGA-AY-A8YK-01A-01-TS1"]
     assert (one["patient"], one["slide"], one["centre"]) == ("TCGA-AY-A8YK", "TCGA-AY-A8YK-01A-01-TS1", "AY")
-    assert "organ" not in one
+
+
+def test_organs_as_counted_in_the_publication(source: Path):
+    organs = [item.facts["organ"] for item in collect(source, settings=SETTINGS).items]
+    # specification 8
+    assert {organ: organs.count(organ) for organ in set(organs)} == {
+        "breast": 6, "kidney": 6, "liver": 6, "prostate": 6, "bladder": 2, "colon": 2, "stomach": 2,
+    }  # fmt: skip
 
 
 def test_labels_and_resolution(source: Path):
@@ -119,12 +126,12 @@ def test_a_missing_part(source: Path):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"other": np.zeros((16, 20))}, "no 'inst_map', only other"),
+        ({"other": np.zeros((16, 20))}, "'inst_map' is missing; the file holds other"),
         ({"inst_map": np.full((16, 20), 0.5)}, "whole numbers"),
         ({"inst_map": np.full((16, 20), -1.0)}, "whole numbers"),
         ({"inst_map": np.full((16, 20), np.nan)}, "whole numbers"),
-        ({"inst_map": np.array(["text"])}, "inst_map is 1"),
-        ({"inst_map": np.zeros((20, 16))}, "inst_map is 20 x 16 .rows x columns., its image 16 x 20"),
+        ({"inst_map": np.array(["text"])}, "inst_map"),
+        ({"inst_map": np.zeros((20, 16))}, "inst_map has 20 x 16 pixels .rows x columns., its image 16 x 20"),
     ],
 )
 def test_wrong_label_files(source: Path, value: dict[str, np.ndarray], message: str):
@@ -139,7 +146,7 @@ def test_truncated_label_files(source: Path, keep: int):
     item = collect(source, settings=SETTINGS).items[1]
     path = source / "Kumar" / "train" / "Labels" / f"{item.patch_id}.mat"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DatasetError, match=r"\.mat: (Cannot be read as a MATLAB file|There is no 'inst_map')"):
+    with pytest.raises(DatasetError, match=r"\.mat: (Cannot be read as a MATLAB file|The array 'inst_map')"):
         item.read()
 
 

@@ -10,7 +10,8 @@ import scipy.io
 
 from fixtures.lizard import TILES, inst_map, mat_content, picture, write_lizard
 from histoseed.datasets.importers import import_dataset
-from histoseed.datasets.importers.lizard import CARD, collect, csv_rows, plane, read_mat, whole_numbers
+from histoseed.datasets.importers.lizard import CARD, collect
+from histoseed.datasets.intake.arrays import csv_rows, plane, read_mat, whole_numbers
 from histoseed.datasets.intake.content import Collection, PatchContent
 from histoseed.errors import DatasetError, HistoseedError, LimitError
 from histoseed.settings import Settings

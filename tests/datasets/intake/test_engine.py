@@ -87,7 +87,7 @@ def test_what_arrives(tmp_path: Path):
     assert report["lost_to_overlaps"] == {"pixels": 20 * 16, "objects": 0, "images": 20}
     assert report["groups"]["patient"] == 10
     assert "25 objects are odd (25 images: p0, p2, p4 and 22 more)." in report["warnings"]
-    assert "It is small (1 image: folder)." in data.info.notes
+    assert "It is small (1 file: folder)." in data.info.notes
     assert not list(tmp_path.glob(".*"))
 
 

@@ -23,16 +23,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from histoseed.annotations.limits import over_limit
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.content import PatchContent, Remark
-from histoseed.datasets.importers.lizard import CLASSES, COHORTS, csv_rows, whole_numbers
+from histoseed.datasets.importers.lizard import CLASSES, COHORTS
+from histoseed.datasets.intake.arrays import csv_rows, open_array, pixels, whole_numbers
 from histoseed.datasets.intake.content import Collection, Item
 from histoseed.datasets.intake.support import class_by_majority, find_folder, info_of
 from histoseed.errors import DatasetError
 from histoseed.settings import Settings
 
-__all__ = ["CARD", "collect", "open_array", "pixels"]
+__all__ = ["CARD", "collect"]
 
 _CARDS = "Hugging Face dataset card saahilw/nuclei-conic (counted in the maps)"
 _CODE = "https://github.com/TissueImageAnalytics/CoNIC"
@@ -130,51 +130,6 @@ def collect(source: Path, *, settings: Settings) -> Collection:
             )
         )
     return Collection(info=info_of(CARD), items=items)
-
-
-def open_array(path: Path, shape: Sequence[int | None], settings: Settings) -> npt.NDArray[Any]:
-    """A stack of pictures or maps in an ``.npy`` file, mapped into memory: nothing is read yet.
-
-    Args:
-        path: The file; pickled objects are never read.
-        shape: What each axis must have, None for any length; the first counts pictures, two and three are their sides.
-        settings: ``max_pixels`` is the most of one picture.
-
-    Raises:
-        DatasetError: absent, truncated, no array of real numbers, or of another shape.
-        LimitError: larger pictures.
-    """
-    if not path.is_file():
-        raise DatasetError("There is no such file.", where=path, fix="Was the archive unpacked completely?")
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # a damaged header leads to nearly anything
-        if "Python objects" in str(error):
-            fix = "Take the file of the original release, or save plain numbers from a machine that you trust."
-            raise DatasetError("The file holds pickled objects, which are never read.", where=path, fix=fix) from error
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        fix = "The file may be truncated: unpack or download it again."
-        raise DatasetError(f"Cannot be read as a NumPy array ({reason}).", where=path, fix=fix) from error
-    fits = len(array.shape) == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
-    if not fits or array.dtype.kind not in "buif" or not array.size:
-        wanted = ", ".join("any" if n is None else str(n) for n in shape)
-        what = f"The array is {array.dtype} of shape {array.shape}; numbers of shape ({wanted}) are needed."
-        raise DatasetError(what, where=path)
-    if array.shape[1] * array.shape[2] > settings.max_pixels:
-        what = f"A picture has {array.shape[1]} x {array.shape[2]} pixels; at most {settings.max_pixels} are read."
-        raise over_limit("max_pixels", what, where=path)
-    return np.asarray(array)
-
-
-def pixels(values: npt.NDArray[Any], where: object) -> npt.NDArray[np.uint8]:
-    """A picture stored in any real type as uint8, once every value is found to be whole and from 0 to 255.
-
-    Raises:
-        DatasetError: fractions, NaN, or values out of range.
-    """
-    if values.dtype == np.uint8:
-        return np.array(values)
-    return whole_numbers(values, "The picture", where, most=255).astype(np.uint8)
 
 
 def _check_rows(names: Sequence[str], count: int, path: Path) -> None:

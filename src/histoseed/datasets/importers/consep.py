@@ -24,7 +24,7 @@ import numpy as np
 
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.content import PatchContent, Remark
-from histoseed.datasets.importers.lizard import plane, read_mat
+from histoseed.datasets.intake.arrays import plane, read_mat
 from histoseed.datasets.intake.content import Collection, Item
 from histoseed.datasets.intake.support import (
     chosen,

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.content import PatchContent, PatchFacts, Remark
-from histoseed.datasets.importers.lizard import check_names, csv_rows
 from histoseed.datasets.importers.mask_files import label_plane
+from histoseed.datasets.intake.arrays import check_names, csv_rows
 from histoseed.datasets.intake.content import Collection, Item
 from histoseed.datasets.intake.support import chosen, find_folder, info_of, pairs_by_stem, read_rgb, stems
 from histoseed.errors import DatasetError

@@ -14,26 +14,20 @@ The split is told by the patient of the file name, not by the folder; a file in 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-import scipy.io
 
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.content import PatchContent, PatchFacts, Remark
+from histoseed.datasets.intake.arrays import plane, read_mat
 from histoseed.datasets.intake.content import Collection, Item
-from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.intake.support import Barcode, find_folder, info_of, pairs_by_stem, read_rgb, stems, tcga
-from histoseed.errors import DatasetError, LimitError
-from histoseed.settings import SETTINGS, Settings
+from histoseed.errors import DatasetError
+from histoseed.settings import Settings
 
-__all__ = ["CARD", "FOLD_OF", "barcode_of", "collect", "published_mpp"]
+__all__ = ["CARD", "FOLD_OF", "ORGAN_OF", "barcode_of", "collect", "published_mpp"]
 
 _SIZE = (1000, 1000)
 _FOLDERS = ("train", "test_same", "test_diff")
@@ -51,6 +45,21 @@ FOLD_OF: Mapping[str, int] = MappingProxyType(
     {f"TCGA-{short}": fold for fold, listed in enumerate(_PATIENTS) for short in listed.split()}
 )
 """Patient -> 0 (train), 1 (test, same organs), 2 (test, other organs); these 30 are also MoNuSeg's training images."""
+
+_PATIENTS_OF = {
+    "breast": "A7-A13E A7-A13F AR-A1AK AR-A1AS E2-A14V E2-A1B5",
+    "kidney": "B0-5698 B0-5710 B0-5711 HE-7128 HE-7129 HE-7130",
+    "liver": "18-5592 21-5784 21-5786 38-6178 49-4488 50-5931",
+    "prostate": "CH-5767 G9-6336 G9-6348 G9-6356 G9-6362 G9-6363",
+    "bladder": "DK-A2I6 G2-A2EK",
+    "colon": "AY-A8YK NH-A8F7",
+    "stomach": "KB-A93J RD-A8N9",
+}
+
+ORGAN_OF: Mapping[str, str] = MappingProxyType(
+    {f"TCGA-{short}": organ for organ, listed in _PATIENTS_OF.items() for short in listed.split()}
+)
+"""Patient -> organ as published with the challenge; the label "liver" is doubted (known_problems)."""
 
 _README = "https://github.com/vqdang/hover_net (data/README.md)"
 
@@ -84,8 +93,8 @@ SOURCE/Kumar/{train,test_same,test_diff}/
             "the centre."
         ),
         (
-            "The organ is not in the files and stays empty; the label 'liver' of the barcodes 18-, 21-, 38-, 49- and "
-            "50- is doubted."
+            "The organ is that of the challenge's own list; 'liver' is doubted for the barcodes 18-, 21-, 38-, 49- "
+            "and 50-."
         ),
         "Pixels where nuclei overlap belong to one of them only.",
     ),
@@ -165,6 +174,7 @@ def _facts(image: Path, fold: int) -> PatchFacts:
         "patient": barcode.patient,
         "slide": barcode.slide,
         "centre": barcode.centre,
+        "organ": ORGAN_OF.get(barcode.patient),
         "split": "train" if fold == 0 else "test",
         "fold": fold,
     }
@@ -175,40 +185,6 @@ def _read(image: Path, labels: Path, settings: Settings) -> PatchContent:
     picture = read_rgb(image, settings, remarks)
     height, width = picture.shape[:2]
     facts = published_mpp((width, height), remarks)
-    return PatchContent(
-        image=picture, objects=_inst_map(labels, (height, width), settings), facts=facts, remarks=remarks
-    )
-
-
-def _inst_map(path: Path, shape: tuple[int, int], settings: Settings) -> npt.NDArray[np.int32]:
-    """The array ``inst_map`` of a MATLAB file (before 7.3), whatever its number type.
-
-    Raises:
-        DatasetError: damaged, without the key, of another size, or without whole numbers from 0 on.
-        LimitError: more than ``settings.max_pixels`` numbers; nothing was unpacked.
-    """
-    with _damage_named(path):
-        listed = {name: size for name, size, _ in scipy.io.whosmat(path)}
-    size = listed.get("inst_map")
-    if size is None:
-        raise DatasetError(f"There is no 'inst_map', only {some(sorted(listed), 5)}.", where=path)
-    if np.prod(size, dtype=float) > settings.max_pixels:
-        fix = f"Set {SETTINGS['max_pixels'].env} higher if the file is to be trusted."
-        raise LimitError(f"inst_map is an array of {' x '.join(map(str, size))}.", where=path, fix=fix)
-    with _damage_named(path):
-        array: npt.NDArray[Any] = np.asarray(scipy.io.loadmat(path, variable_names=["inst_map"])["inst_map"])
-    if array.shape != shape:
-        what = f"inst_map is {' x '.join(map(str, array.shape))} (rows x columns), its image {shape[0]} x {shape[1]}."
-        raise DatasetError(what, where=path, fix="Unpack both again; labels must not be resized.")
-    if array.dtype.kind not in "buif" or not ((array >= 0) & (array < 2**31) & (array == np.floor(array))).all():
-        raise DatasetError("inst_map must hold whole numbers from 0 on.", where=path)
-    return array.astype(np.int32)
-
-
-@contextlib.contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # scipy's reader raises whatever the damage leads to
-        fix = "Unpack the archive again; files of MATLAB 7.3 are not read."
-        raise DatasetError(f"Cannot be read as a MATLAB file ({error}).", where=path, fix=fix) from error
+    numbers = read_mat(labels, ("inst_map",), settings)["inst_map"]
+    nuclei = plane(numbers, picture.shape, "inst_map", labels)
+    return PatchContent(image=picture, objects=nuclei, facts=facts, remarks=remarks)

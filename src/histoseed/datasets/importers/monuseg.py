@@ -24,7 +24,7 @@ from histoseed.annotations import Instances
 from histoseed.annotations.formats.aperio import AperioRegion, read_aperio_regions
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.content import PatchContent, PatchFacts, Remark
-from histoseed.datasets.importers.kumar import FOLD_OF, barcode_of, published_mpp
+from histoseed.datasets.importers.kumar import FOLD_OF, ORGAN_OF, barcode_of, published_mpp
 from histoseed.datasets.importers.mask_files import check_masks, mask_folders, read_masks
 from histoseed.datasets.intake.content import Collection, Item, object_ids
 from histoseed.datasets.intake.support import chosen, clipped, find_folder, info_of, pairs_by_stem, read_rgb, stems
@@ -66,7 +66,7 @@ SOURCE/dataset/train/<barcode>/{images,masks}/*.png""",
             "Six of the 30 documented training images are of frozen sections (slide barcodes TS1 and TSB), the others "
             "are of diagnostic slides (DX1)."
         ),
-        "The organ is not in the files and stays empty; the label 'liver' of some images is doubted.",
+        "The label 'liver' of six training images is doubted.",
         (
             "The edition with one picture a nucleus (part masks) holds 16,958 nuclei and misses some of the published "
             "annotations: scores on it are not comparable."
@@ -222,7 +222,13 @@ def _mask_items(source: Path, settings: Settings) -> list[Item]:
 
 def _facts(image: Path, split: str) -> PatchFacts:
     barcode = barcode_of(image)
-    return {"patient": barcode.patient, "slide": barcode.slide, "centre": barcode.centre, "split": split}
+    return {
+        "patient": barcode.patient,
+        "slide": barcode.slide,
+        "centre": barcode.centre,
+        "organ": ORGAN_OF.get(barcode.patient),
+        "split": split,
+    }
 
 
 def _read(image: Path, annotation: Path, settings: Settings) -> PatchContent:

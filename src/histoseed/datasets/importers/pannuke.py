@@ -32,9 +32,8 @@ import numpy.typing as npt
 
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.content import PatchContent, PatchFacts, Remark
-from histoseed.datasets.importers.conic import open_array, pixels
-from histoseed.datasets.importers.lizard import whole_numbers
 from histoseed.datasets.importers.pannuke_parquet import find_shards, open_fold
+from histoseed.datasets.intake.arrays import open_array, pixels, whole_numbers
 from histoseed.datasets.intake.content import Collection, Item
 from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.intake.support import Fused, info_of

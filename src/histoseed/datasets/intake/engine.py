@@ -147,29 +147,44 @@ def tabulate(
     limits = read_settings() if settings is None else settings
     _check_items(collection)
     work = _Work(collection=collection, mpp=None, source_mpp=None, settings=limits, pixels=False)
-    notes, problems, losses = Remarks(), Remarks(), Losses()
+    said, losses = _Said(collection), Losses()
     rows: list[dict[str, Any]] = []
     tables = [pl.DataFrame(schema=dict(INSTANCE_SCHEMA))]
-    for name, remark in collection.remarks:
-        _remember(remark, name, notes, problems)
     for done, (item, (made, remarks)) in enumerate(_in_order(work.encode, collection.items, workers), start=1):
         rows.append(made.row)
         tables.append(made.objects)
         losses.add(made)
         for remark in remarks:
-            _remember(remark, item.patch_id, notes, problems)
+            said.add(item.patch_id, remark)
         if on_item is not None:
             on_item(done, len(collection.items))
     return Tables(
         patches=pl.DataFrame(rows, schema=dict(PATCH_SCHEMA)),
         instances=pl.concat(tables),
         losses=losses,
-        remarks=[*problems.sentences(), *notes.sentences()],
+        remarks=said.all(),
     )
 
 
-def _remember(remark: Remark, name: str, notes: Remarks, problems: Remarks) -> None:
-    (problems if remark.kind == "problem" else notes).add(remark.text, name, remark.count)
+class _Said:
+    """Remarks about files and about patches, problems and notes apart."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._about = {(kind, noun): Remarks(noun) for kind in ("problem", "note") for noun in ("file", "image")}
+        for name, remark in collection.remarks:
+            self._about[remark.kind, "file"].add(remark.text, name, remark.count)
+
+    def add(self, patch_id: str, remark: Remark) -> None:
+        """Remember a remark about a patch."""
+        self._about[remark.kind, "image"].add(remark.text, patch_id, remark.count)
+
+    def sentences(self, kind: str) -> list[str]:
+        """Those of a kind, "problem" or "note"; about files first."""
+        return [*self._about[kind, "file"].sentences(), *self._about[kind, "image"].sentences()]
+
+    def all(self) -> list[str]:
+        """Problems, then notes."""
+        return [*self.sentences("problem"), *self.sentences("note")]
 
 
 def _check_items(collection: Collection) -> None:
@@ -281,24 +296,22 @@ def _assemble(
     stage: Stage, collection: Collection, left: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]
 ) -> None:
     """The units in order become the tables of the data set."""
-    notes, problems, losses = Remarks(), Remarks(), Losses()
-    for name, remark in collection.remarks:
-        _remember(remark, name, notes, problems)
+    said, losses = _Said(collection), Losses()
     for unit in left:
         for name, *remark in unit["remarks"]:
-            _remember(Remark(*remark), name, notes, problems)
+            said.add(name, Remark(*remark))
         losses.pixels += unit["losses"][0]
         losses.objects += unit["losses"][1]
         losses.patches += unit["losses"][2]
         losses.colors |= unit["colors"]
     patches = [row for unit in left for row in unit["rows"]]
     used = {name for unit in left for name in unit["classes"]}
-    info = final_info(collection.info, used, losses, problems.sentences(), notes.sentences())
+    info = final_info(collection.info, used, losses, said.sentences("problem"), said.sentences("note"))
     _join_tables([stage.objects(i) for i in range(len(left))], stage.folder / "instances.parquet")
     write_tables(stage.folder, info, patches)
     instances = pl.read_parquet(stage.folder / "instances.parquet")
     frame = pl.DataFrame(patches, schema=dict(PATCH_SCHEMA))
-    report = import_report(frame, instances, info, losses, [*problems.sentences(), *notes.sentences()])
+    report = import_report(frame, instances, info, losses, said.all())
     write_json(stage.folder / "import.json", {"histoseed": __version__, **chosen, **report})
 
 

@@ -19,9 +19,14 @@ def some(names: Iterable[str], most: int = 3) -> str:
 
 
 class Remarks:
-    """Collects remarks by kind."""
+    """Collects remarks by kind.
 
-    def __init__(self) -> None:
+    Args:
+        noun: What the remarks are about: "image", "file".
+    """
+
+    def __init__(self, noun: str = "image") -> None:
+        self._noun = noun
         self._patches: dict[str, list[str]] = {}
         self._counts: dict[str, int] = {}
 
@@ -41,5 +46,5 @@ class Remarks:
         out = []
         for text, patches in self._patches.items():
             said = text.rstrip(".").replace("{count}", str(self._counts[text]))
-            out.append(f"{said} ({len(patches)} {'image' if len(patches) == 1 else 'images'}: {some(patches)}).")
+            out.append(f"{said} ({len(patches)} {self._noun}{'' if len(patches) == 1 else 's'}: {some(patches)}).")
         return out
