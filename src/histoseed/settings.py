@@ -50,7 +50,9 @@ class Settings:
         400_000_000,
         "Most pixels of one image, or of one region of a slide, that are decoded at once (decompression bombs).",
     )
-    max_geojson_bytes: int = _row(2_000_000_000, "Largest GeoJSON file that is read, after decompression, in bytes.")
+    max_geojson_bytes: int = _row(
+        2_000_000_000, "Largest annotation file (GeoJSON, XML, tables) that is read, after decompression, in bytes."
+    )
     max_vertices: int = _row(1_000_000, "Most vertices of a single annotated object.")
     max_objects: int = _row(20_000_000, "Most objects of one annotation file or label image.")
     tile_size: int = _row(1024, "Side of an inference tile, in pixels at the model's resolution.")

@@ -67,7 +67,7 @@ def test_other_columns_may_be_absent(table):
     [
         (lambda frame: frame.drop("geometry"), "geometry: The column is missing"),
         (lambda frame: frame.drop("instance_id"), "instance_id: The column is missing"),
-        (lambda frame: frame.with_columns(geometry=pl.lit(b"no wkb")), "no WKB"),
+        (lambda frame: frame.with_columns(geometry=pl.lit(b"no wkb")), "damaged, or nested deeper"),
         (lambda frame: frame.with_columns(score=pl.lit("high")), "wrong type"),
         (lambda frame: frame.with_columns(measurements=pl.lit("[1]")), "row 0: The measurements"),
         (lambda frame: frame.with_columns(measurements=pl.lit("{")), "row 0: The measurements"),

@@ -37,7 +37,8 @@ def commands(group: object = None, path: tuple[str, ...] = ()) -> Iterator[tuple
 def test_the_commands_of_this_release() -> None:
     names = {" ".join(path) for path in commands()}
     assert names >= {
-        "info", "import", "dataset list", "dataset info", "dataset split", "encoders list", "encoders show",
+        "info", "import", "convert", "dataset list", "dataset info", "dataset split", "dataset verify",
+        "dataset leakage", "dataset diff", "dataset merge", "dataset windows", "encoders list", "encoders show",
         "adapt", "segment", "evaluate", "doctor", "demo",
     }  # fmt: skip
 

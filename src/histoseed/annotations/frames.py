@@ -13,6 +13,7 @@ import polars as pl
 import shapely
 
 from histoseed.annotations.instances import Instances
+from histoseed.annotations.wkb import shapes_from_wkb
 from histoseed.errors import AnnotationError
 
 __all__ = ["FRAME_SCHEMA", "instances_from_frame", "instances_to_frame"]
@@ -76,10 +77,7 @@ def instances_from_frame(frame: pl.DataFrame, *, colors: Mapping[str, str] | Non
         columns = frame.select(pl.col(name).cast(kind) for name, kind in FRAME_SCHEMA.items() if name in frame.columns)
     except pl.exceptions.PolarsError as error:
         raise AnnotationError(f"A column has the wrong type ({error}).") from error
-    try:
-        geometry = shapely.from_wkb(columns["geometry"].to_list())
-    except (shapely.errors.ShapelyError, TypeError) as error:
-        raise AnnotationError(f"A geometry is no WKB ({error}).", where="column geometry") from error
+    geometry = shapes_from_wkb(columns["geometry"].to_list(), "column geometry")
 
     def column(name: str) -> list[Any] | None:
         return columns[name].to_list() if name in columns.columns else None

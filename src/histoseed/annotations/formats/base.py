@@ -125,8 +125,13 @@ class Format:
 
     @property
     def file_suffix(self) -> str:
-        """Suffix of files that are named by the program; empty where the format is a folder."""
+        """Suffix of files (or folders) that are named by the program; empty where they have none."""
         return self.suffix or (self.suffixes[-1] if self.suffixes else "")
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """What the name of a file or folder of this format may end in, lower case."""
+        return self.suffixes if self.suffix in (None, *self.suffixes) else (*self.suffixes, str(self.suffix))
 
 
 def single(name: str, path: Path, images: Sequence[AnnotatedImage]) -> AnnotatedImage:
