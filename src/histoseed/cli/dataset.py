@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from histoseed.cli.dataset_tools import attach
 from histoseed.cli.options import Classes, DatasetFolder, Json, Overwrite, Part, Quiet, Seed
 from histoseed.cli.output import Output, facts_table, rows_table
 from histoseed.errors import InputError
@@ -112,9 +113,15 @@ def verify(
 def info(
     dataset: DatasetFolder,
     sheet: Annotated[
-        Path | None, typer.Option("--sheet", metavar="PNG", help="Write a contact sheet with outlines.")
+        Path | None,
+        typer.Option(
+            "--sheet", metavar="PNG", help="Draw patches with their annotations, objects by class, and their sizes."
+        ),
     ] = None,
     patches: Annotated[int, typer.Option("--patches", min=1, help="Most patches on the sheet.")] = 24,
+    slides: Annotated[
+        Path | None, typer.Option("--slides", metavar="DIR", help="Folder of whole slides outside the data set.")
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read every file and compare sizes, labels, hashes.")
     ] = False,
@@ -126,13 +133,15 @@ def info(
 
     Example: [cyan]histoseed dataset info data/monuseg --sheet monuseg.png[/cyan]
     """
+    from histoseed.datasets import read_dataset
     from histoseed.workflows.data import data_info, data_sheet
 
     out = Output("dataset info", json=json, quiet=quiet, overwrite=overwrite)
-    facts = data_info(dataset, verify=verify)
+    data = read_dataset(dataset, slides=slides)
+    facts = data_info(data, verify=verify)
     if sheet is not None:
         with out.progress() as progress:
-            data_sheet(dataset, sheet, limit=patches, overwrite=overwrite, progress=progress)
+            data_sheet(data, sheet, limit=patches, overwrite=overwrite, progress=progress)
         facts["sheet"] = str(sheet)
     out.say(summary(facts))
     out.result(facts)
@@ -208,3 +217,6 @@ def _counts(counts: Mapping[str, int], most: int = 6) -> str:
 
 def _quartiles(values: list[float] | None, unit: str) -> str:
     return "" if values is None else f"{values[1]:g} {unit} (middle half {values[0]:g} to {values[2]:g})"
+
+
+attach(app)

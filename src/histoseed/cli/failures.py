@@ -107,6 +107,8 @@ def _report_bug(error: Exception) -> None:
 
 def _how_to_resume(ctx: Any) -> str:
     typed = ctx.meta.get(ARGUMENTS, ())
+    if ctx.invoked_subcommand == "import" or {"dataset", "windows"} <= set(typed[:2]):
+        return "Interrupted. To go on where it stopped, run the same command again."
     of_data = ctx.invoked_subcommand == "segment" and any(Path(word, "dataset.json").is_file() for word in typed)
     if ctx.invoked_subcommand not in _RESUMABLE or of_data:  # a data set of predictions appears whole or not at all
         return "Interrupted. The same command starts anew."

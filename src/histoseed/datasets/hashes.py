@@ -38,6 +38,7 @@ MOST_BITS = 11
 _BLANK = 2.0
 """Standard deviation of a thumbnail, grey levels, below which there is nothing to compare."""
 
+_THUMBS_AT_ONCE = 4096
 _AT_ONCE = 1 << 22
 """Candidates compared in one step, which bounds the memory."""
 
@@ -95,10 +96,15 @@ def perceptual_hash(thumbs: npt.ArrayLike) -> tuple[Bits, npt.NDArray[np.bool_]]
     >>> bool(bits[0] == bits[1]), blank.tolist()
     (True, [False, False, True])
     """
-    grey = np.asarray(thumbs, dtype=np.float64).reshape(-1, SIDE, SIDE)
-    low = scipy.fft.dctn(grey, axes=(1, 2), norm="ortho")[:, :_BITS, :_BITS]
-    low[:, 0, 0] = -1.0
-    return _packed(low > 0), grey.std(axis=(1, 2)) < _BLANK
+    given = np.asarray(thumbs).reshape(-1, SIDE, SIDE)
+    bits, blank = np.zeros(len(given), np.uint64), np.zeros(len(given), bool)
+    for at in range(0, len(given), _THUMBS_AT_ONCE):
+        some = slice(at, at + _THUMBS_AT_ONCE)
+        grey = given[some].astype(np.float64)
+        low = scipy.fft.dctn(grey, axes=(1, 2), norm="ortho")[:, :_BITS, :_BITS]
+        low[:, 0, 0] = -1.0
+        bits[some], blank[some] = _packed(low > 0), grey.std(axis=(1, 2)) < _BLANK
+    return bits, blank
 
 
 def _packed(signs: npt.NDArray[np.bool_]) -> Bits:
@@ -137,7 +143,7 @@ def correlation(thumbs: Thumbs, near: Near) -> npt.NDArray[np.float64]:
     out = np.zeros(len(near.first))
     for turn in range(len(TURNS)):
         rows = np.flatnonzero(near.turn == turn)
-        for some in np.array_split(rows, len(rows) // 4096 + 1):
+        for some in np.array_split(rows, len(rows) // _THUMBS_AT_ONCE + 1):
             a = thumbs[near.first[some]].reshape(-1, SIDE * SIDE).astype(np.float64)
             b = _turned(thumbs[near.second[some]], turn).reshape(-1, SIDE * SIDE).astype(np.float64)
             a -= a.mean(axis=1, keepdims=True)

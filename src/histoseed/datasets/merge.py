@@ -64,7 +64,7 @@ def merge_datasets(
         raise InputError("One data set is given twice.", fix="Name each data set once.")
     resolved = resolve(class_map, [one.info for one in datasets])
     sources = _sources(datasets, resolved)
-    table, remarks = _patches(sources)
+    table, notes, problems = _patches(sources)
     dropped, ignored = Counter[str](), Counter[str]()
     rows: list[dict[str, Any]] = []
     objects = [pl.DataFrame(schema=dict(INSTANCE_SCHEMA))]
@@ -80,7 +80,7 @@ def merge_datasets(
         patches = table.drop("_set", "_new_id").with_columns(columns)
         patches.write_parquet(stage / "patches.parquet")
         pl.concat(objects, how="diagonal").write_parquet(stage / "instances.parquet", compression="zstd")
-        info = _info(sources, name or Path(out).resolve().name, remarks, dropped, ignored)
+        info = _info(sources, name or Path(out).resolve().name, notes, [*_losses(dropped, ignored), *problems])
         write_json(stage / "dataset.json", info.to_json())
         write_json(stage / "merge.json", _record(sources, class_map, table))
     return read_dataset(out, slides=next((s for one in datasets if (s := one.slides)), None), settings=settings)
@@ -120,11 +120,11 @@ def _old_rows(sources: Sequence[Source]) -> Iterable[dict[str, Any]]:
     return (row for one in sources for row in one.dataset.patches.iter_rows(named=True))
 
 
-def _patches(sources: Sequence[Source]) -> tuple[pl.DataFrame, list[str]]:
-    """All patches with their new ids and groups, and sentences about what was found."""
+def _patches(sources: Sequence[Source]) -> tuple[pl.DataFrame, list[str], list[str]]:
+    """All patches with their new ids and groups, notes about what changed, problems that were found."""
     tables = [one.dataset.patches.with_columns(pl.lit(i).alias("_set")) for i, one in enumerate(sources)]
     table = pl.concat(tables, how="diagonal_relaxed")
-    new_ids, remarks = _new_ids(table, [one.title for one in sources])
+    new_ids, notes = _new_ids(table, [one.title for one in sources])
     table = table.with_columns(pl.Series("_new_id", new_ids))
     codes = [
         next((code for text in texts if text is not None and (code := tcga(text)) is not None), None)
@@ -139,8 +139,8 @@ def _patches(sources: Sequence[Source]) -> tuple[pl.DataFrame, list[str]]:
     )
     changed = int((grouped["group"].ne_missing(table["group"])).sum())
     if changed:
-        remarks.append(f"{changed} patches are grouped by the patient of their TCGA barcode.")
-    return grouped, [*remarks, *_coincidences(grouped, sources), *_twice(grouped)]
+        notes.append(f"{changed} patches are grouped by the patient of their TCGA barcode.")
+    return grouped, notes, [*_coincidences(grouped, sources), *_twice(grouped)]
 
 
 def _new_ids(table: pl.DataFrame, titles: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -193,9 +193,14 @@ def _twice(table: pl.DataFrame) -> list[str]:
     return found
 
 
-def _info(
-    sources: Sequence[Source], name: str, remarks: Sequence[str], dropped: Counter[str], ignored: Counter[str]
-) -> DatasetInfo:
+def _losses(dropped: Counter[str], ignored: Counter[str]) -> list[str]:
+    """What the map took away."""
+    text = "{}: {} objects of classes that the map {} became {}."
+    lost = [text.format(title, n, "drops", "background") for title, n in dropped.items() if n]
+    return lost + [text.format(title, n, "ignores", "ignore area") for title, n in ignored.items() if n]
+
+
+def _info(sources: Sequence[Source], name: str, remarks: Sequence[str], problems: Sequence[str]) -> DatasetInfo:
     """What ``dataset.json`` says."""
     infos = [one.dataset.info for one in sources]
     titles = [one.title for one in sources]
@@ -209,12 +214,6 @@ def _info(
         f"{title} (version {info.version}, {len(one.dataset)} patches)"
         for title, info, one in zip(titles, infos, sources, strict=True)
     ]
-    losses = [
-        f"{title}: {n} objects of classes that the map drops became background." for title, n in dropped.items() if n
-    ]
-    losses += [
-        f"{title}: {n} objects of classes that the map ignores became ignore area." for title, n in ignored.items() if n
-    ]
     return DatasetInfo(
         name=name,
         classes=_classes(sources[0].columns, [info.classes for info in infos]),
@@ -222,9 +221,9 @@ def _info(
         stain="; ".join(stain or "not stated" for stain in stains) if any(stains) else None,
         licence=combined_licence([(title, info.licence) for title, info in zip(titles, infos, strict=True)]),
         citation=" ".join(dict.fromkeys(info.citation for info in infos if info.citation)) or None,
-        known_problems=(*each("known_problems"), *losses, *remarks),
+        known_problems=(*each("known_problems"), *problems),
         leakage_notes=each("leakage_notes"),
-        notes=(f"Merged from {', '.join(listed)}.", *_mapping_notes(sources), *each("notes")),
+        notes=(f"Merged from {', '.join(listed)}.", *_mapping_notes(sources), *remarks, *each("notes")),
     )
 
 

@@ -102,36 +102,32 @@ def merged_patch(source: Source, row: Mapping[str, Any], new_id: str, stage: Pat
         pl.lit(new_id).alias("patch_id"),
         pl.Series("class_name", [name for _, name in fates], dtype=pl.String),
     )
-    gone = pl.Series([fate in ("drop", "ignore") for fate, _ in fates], dtype=pl.Boolean)
-    ignored = pl.Series([fate == "ignore" for fate, _ in fates], dtype=pl.Boolean)
-    columns: dict[str, Any] = {"patch_id": new_id, "image": _copy_image(source, row, new_id, stage)}
+    gone, ignored = (
+        pl.Series([fate in wanted for fate, _ in fates], dtype=pl.Boolean)
+        for wanted in (("drop", "ignore"), ("ignore",))
+    )
     values, ignored_regions = source.region_table()
-    kept, area, ignore, labels = renamed.filter(~gone), renamed.filter(ignored), None, None
-    if gone.any() and row["image"].startswith("images/"):
-        before = dataset.patch(row["patch_id"]).labels
-        after, kept = _without(before, renamed, gone)
-        labels = None if np.array_equal(before, after) else after
+    renumbered = bool(ignored_regions.any() or (values != np.arange(len(values))).any())
+    renumbered &= side_file(dataset.path, "regions", row["patch_id"]).is_file()
+    kept, area = renamed.filter(~gone), renamed.filter(ignored)
+    labels = regions = ignore = None
+    if row["image"].startswith("images/") and (gone.any() or renumbered):
+        patch = dataset.patch(row["patch_id"])
+        after, kept = _without(patch.labels, renamed, gone)
+        labels = None if np.array_equal(patch.labels, after) else after
         # What is left on top of an ignored object still counts, but nothing does in an ignored region.
-        ignore = _area(before, area.filter(pl.col("layer") == "nucleus")) & (after == 0)
-        ignore |= _area(before, area.filter(pl.col("layer") != "nucleus"))
-        area = _outlined(area, before)
+        ignore = _area(patch.labels, area.filter(pl.col("layer") == "nucleus")) & (after == 0)
+        ignore |= _area(patch.labels, area.filter(pl.col("layer") != "nucleus"))
+        if renumbered:
+            regions = values[patch.regions]
+            ignore |= ignored_regions[patch.regions]
+        ignore = None if not ignore.any() else ignore if patch.ignore is None else ignore | patch.ignore
+        area = _outlined(area, patch.labels)
     area = area.with_columns(pl.lit("ignore").alias("layer"), pl.lit(None, dtype=pl.Int64).alias("label"))
-    regions = side_file(dataset.path, "regions", row["patch_id"])
-    drawn = None
-    if regions.is_file() and (ignored_regions.any() or (values != np.arange(len(values))).any()):
-        old = dataset.patch(row["patch_id"]).regions
-        drawn = values[old]
-        marked = ignored_regions[old]
-        ignore = marked if ignore is None else ignore | marked
     table = pl.concat([kept, area])
     put = _Files(source, row["patch_id"], new_id, stage)
-    columns |= put.labels(row["mask"], labels)
-    columns |= put.plane("regions", drawn)
-    if ignore is not None and ignore.any():
-        old_area = dataset.patch(row["patch_id"]).ignore
-        columns |= put.plane("ignore", (ignore if old_area is None else old_area | ignore).astype(np.uint8))
-    else:
-        columns |= put.plane("ignore", None)
+    columns = {"patch_id": new_id, "image": _copy_image(source, row, new_id, stage), **put.labels(row["mask"], labels)}
+    columns |= put.plane("regions", regions) | put.plane("ignore", None if ignore is None else ignore.astype(np.uint8))
     put.probabilities(objects, table)
     return Merged(columns, table, int((gone & ~ignored).sum()), int(ignored.sum()))
 
@@ -159,7 +155,7 @@ def _without(labels: Labels, objects: pl.DataFrame, gone: pl.Series) -> tuple[La
     if not polygons.height or not hidden.any():
         return out, rest
     free = int(labels.max()) + 1
-    numbers = polygons["label"].fill_null(pl.Series(np.arange(free, free + polygons.height))).to_numpy()
+    numbers = np.array([free + k if label is None else label for k, label in enumerate(polygons["label"])])
     spans = pixel_spans(shapely.from_wkb(polygons["geometry"].to_numpy()), labels.shape)
     painted = paint_spans(spans, numbers.astype(np.int32), labels.shape)
     out = np.where(hidden, painted, out)

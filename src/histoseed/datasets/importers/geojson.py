@@ -24,6 +24,7 @@ from histoseed.datasets.dataset import Dataset
 from histoseed.datasets.info import DatasetInfo
 from histoseed.datasets.intake.content import Collection, Item, PatchContent, Remark
 from histoseed.datasets.intake.engine import OnItem, take_in
+from histoseed.datasets.intake.objects import cut_shapes
 from histoseed.datasets.intake.remarks import some
 from histoseed.errors import AnnotationError, InputError
 from histoseed.geometry import Region, polygons_to_label
@@ -306,18 +307,8 @@ def _cut(objects: Instances, box: Box) -> Instances:
         return objects
     moved = objects.moved(-box[0], -box[1])
     window = shapely.box(0, 0, box[2] - box[0], box[3] - box[1])
-    shapes = moved.geometry.copy()
-    over = ~shapely.covers(window, shapes)
-    shapes[over] = [_polygons_of(shape) for shape in shapely.intersection(shapes[over], window)]
+    shapes = cut_shapes(moved.geometry, window)
     return replace(moved, geometry=shapes).select(~shapely.is_empty(shapes))
-
-
-def _polygons_of(shape: Any) -> Any:
-    """An intersection without the points and lines where outlines only touch the border."""
-    if shape.geom_type in ("Polygon", "MultiPolygon", "Point"):
-        return shape
-    parts = [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
-    return shapely.MultiPolygon(parts) if parts else shapely.Polygon()
 
 
 def _outside(mine: Instances, others: Instances, box: Box, region: Any) -> npt.NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from histoseed.geometry import Region, make_outlines_valid
 from histoseed.settings import Settings
 from histoseed.slides import open_slide
 
-__all__ = ["Fused", "class_by_majority", "class_codes", "clipped", "fuse_masks", "outlines", "read_rgb"]
+__all__ = ["Fused", "class_by_majority", "class_codes", "clipped", "cut_shapes", "fuse_masks", "outlines", "read_rgb"]
 
 
 def read_rgb(path: Path, settings: Settings, remarks: list[Remark]) -> npt.NDArray[np.uint8]:
@@ -175,8 +175,7 @@ def clipped(instances: Instances, size: tuple[int, int]) -> tuple[Instances, lis
     over = ~shapely.covers(frame, instances.geometry)
     if not over.any():
         return instances, []
-    shapes = instances.geometry.copy()
-    shapes[over] = [_areas(shape) for shape in shapely.intersection(shapes[over], frame)]
+    shapes = cut_shapes(instances.geometry, frame)
     gone = shapely.is_empty(shapes)
     remarks = []
     if (over & ~gone).any():
@@ -187,9 +186,25 @@ def clipped(instances: Instances, size: tuple[int, int]) -> tuple[Instances, lis
     return replace(instances, geometry=shapes).select(~gone), remarks
 
 
+def cut_shapes(shapes: npt.NDArray[np.object_], frame: Any) -> npt.NDArray[np.object_]:
+    """Geometries cut at the border of a frame; empty where nothing of their own kind is left.
+
+    Args:
+        shapes: Polygons, multi-polygons and points. Object array (N,).
+        frame: A shapely polygon.
+    """
+    cut = shapes.copy()
+    over = ~shapely.covers(frame, shapes)
+    cut[over] = [
+        part if whole.geom_type == "Point" else _areas(part)
+        for whole, part in zip(shapes[over], shapely.intersection(shapes[over], frame), strict=True)
+    ]
+    return cut
+
+
 def _areas(shape: Any) -> Any:
     """An intersection without the points and lines where outlines only touch the border."""
-    if shape.geom_type in ("Polygon", "MultiPolygon", "Point"):
+    if shape.geom_type in ("Polygon", "MultiPolygon"):
         return shape
     parts = [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
     return shapely.MultiPolygon(parts) if parts else shapely.Polygon()
