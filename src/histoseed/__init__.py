@@ -31,8 +31,11 @@ from histoseed.errors import (
 
 if TYPE_CHECKING:
     from histoseed.datasets import import_dataset, read_dataset
+    from histoseed.datasets.merge import merge_datasets
     from histoseed.slides import open_slide
     from histoseed.workflows.adapt import adapt
+    from histoseed.workflows.convert import convert
+    from histoseed.workflows.dataset_diff import diff_datasets
     from histoseed.workflows.evaluate import evaluate
     from histoseed.workflows.models import load_model
     from histoseed.workflows.segment import segment
@@ -51,9 +54,12 @@ __all__ = [
     "UnknownMppError",
     "__version__",
     "adapt",
+    "convert",
+    "diff_datasets",
     "evaluate",
     "import_dataset",
     "load_model",
+    "merge_datasets",
     "open_slide",
     "read_dataset",
     "segment",
@@ -61,9 +67,12 @@ __all__ = [
 
 _HOME = {
     "adapt": "histoseed.workflows.adapt",
+    "convert": "histoseed.workflows.convert",
+    "diff_datasets": "histoseed.workflows.dataset_diff",
     "evaluate": "histoseed.workflows.evaluate",
     "import_dataset": "histoseed.datasets",
     "load_model": "histoseed.workflows.models",
+    "merge_datasets": "histoseed.datasets.merge",
     "open_slide": "histoseed.slides",
     "read_dataset": "histoseed.datasets",
     "segment": "histoseed.workflows.segment",

@@ -328,3 +328,19 @@ def test_ignore_outlines_are_drawn_and_kept(tmp_path: Path):
     assert dataset.instances.select("layer", "class_name").rows() == [("ignore", "Ignore*")]
     assert len(dataset.instances_of(0)) == 0
     assert pl.read_parquet(tmp_path / "ds" / "instances.parquet").height == 1
+
+
+def test_an_id_stands_on_one_object_of_all_layers(tmp_path: Path):
+    outline = Instances.build([shapely.box(1, 1, 5, 5)])
+    with pytest.raises(DatasetError, match="Two objects have the id"), DatasetWriter(tmp_path / "ds", INFO) as writer:
+        writer.add("a", np.zeros((24, 32, 3), np.uint8), outline, ignore_outlines=outline)
+    assert not (tmp_path / "ds").exists()
+
+
+def test_outlines_of_regions_are_kept_as_objects(tmp_path: Path):
+    info = DatasetInfo(name="r", region_classes=named_classes(["tumour"]))
+    with DatasetWriter(tmp_path / "ds", info) as writer:
+        outline = Instances.build([shapely.box(1, 1, 5, 5)], class_name="tumour")
+        writer.add("a", np.zeros((24, 32, 3), np.uint8), region_outlines=outline)
+    row = read_dataset(tmp_path / "ds", verify=True).instances.row(0, named=True)
+    assert (row["layer"], row["class_name"], row["label"]) == ("region", "tumour", None)

@@ -109,10 +109,14 @@ def encode_patch(
             tables.append(outline_rows(patch_id, outlined, layer=layer, labels=none, annotator=annotator))
             if layer == "region":
                 check_classes(tables[-1], {c.name for c in info.region_classes}, where, layer="region")
+    objects = pl.concat([pl.DataFrame(schema=dict(INSTANCE_SCHEMA)), *tables])
+    twice = objects.filter(pl.col("instance_id").is_duplicated())
+    if twice.height:
+        raise DatasetError(f"Two objects have the id {twice['instance_id'][0]}.", where=where)
     return EncodedPatch(
         row=row | _columns(files),
         files=files,
-        objects=pl.concat([pl.DataFrame(schema=dict(INSTANCE_SCHEMA)), *tables]),
+        objects=objects,
         pixels_lost=content.pixels_lost + lost[0],
         objects_lost=content.objects_lost + lost[1],
         colors=content.objects.colors if isinstance(content.objects, Instances) else {},
