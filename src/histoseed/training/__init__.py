@@ -2,7 +2,7 @@
 
 from histoseed.training.augment import Augmentation, StainStyle, augment, recolour, stain_style
 from histoseed.training.crops import Crop, Picture, draw_crop
-from histoseed.training.loop import History, train
+from histoseed.training.loop import History, measured_quality, train
 from histoseed.training.losses import representation_loss
 from histoseed.training.plan import TrainingPlan
 from histoseed.training.sampling import nested_draw
@@ -18,6 +18,7 @@ __all__ = [
     "augment",
     "draw_crop",
     "keep_of_start",
+    "measured_quality",
     "nested_draw",
     "recolour",
     "representation_loss",

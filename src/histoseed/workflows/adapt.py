@@ -102,7 +102,7 @@ def adapt(
     Raises:
         HistoseedError: see :mod:`histoseed.errors`; nothing is written then.
     """
-    from histoseed.training import keep_of_start, train
+    from histoseed.training import keep_of_start, measured_quality, train
 
     if model_mpp is not None and known_mpp(model_mpp) is None:
         fix = "Leave it out, or give for instance 0.25."
@@ -172,7 +172,9 @@ def adapt(
                 share=start_share, validation=pictures[:kept_apart], dtype=precision,
             )  # fmt: skip
             model.card = model.card.model_copy(update={"training": {**model.card.training, "start_share": kept}})
-        _write_model(model, run, history, annotated, score_name="validation PQ" if kept_apart else "PQ of the fit")
+        quality = measured_quality(model, pictures[:kept_apart] or pictures, plan, precision)
+        facts = {"score": "validation PQ" if kept_apart else "PQ of the fit", "pq": quality}
+        _write_model(model, run, history, annotated, facts)
         run.path("checkpoint.safetensors").unlink(missing_ok=True)
         run.finish(
             {
@@ -274,16 +276,19 @@ def _new_model(  # noqa: PLR0917 - one caller
     return model
 
 
-def _write_model(model: Segmenter, run: Run, history: list[Any], annotated: Annotated, *, score_name: str) -> None:
+def _write_model(
+    model: Segmenter, run: Run, history: list[Any], annotated: Annotated, score: dict[str, str | float | None]
+) -> None:
+    """The model folder, the history and its plot; ``score`` is that of the final weights."""
     from histoseed.segmenters import write_model_files
 
     card: ModelCard = model.card
-    last = next((row["pq"] for row in reversed(history) if row["pq"] is not None), None)
-    facts = {"protocol": "histoseed", "score": score_name, "pq": last, "instances": annotated.instances}
+    facts = {"protocol": "histoseed", **score, "instances": annotated.instances}
     model.card = card.model_copy(update={"metrics": (*card.metrics, facts)})
     model.card = write_model_files(model, run.folder)
     write_json(run.path("history.json"), history)
     parts = [key for key in history[0] if key not in {"step", "loss", "learning_rate", "pq"}]
     write_bytes(
-        run.path("loss.png"), loss_curve(history, parts=parts, rate="learning_rate", score="pq", score_name=score_name)
+        run.path("loss.png"),
+        loss_curve(history, parts=parts, rate="learning_rate", score="pq", score_name=str(score["score"])),
     )
