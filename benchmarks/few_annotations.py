@@ -5,8 +5,8 @@
 Protocol. The 16 images (one a patient) are dealt to 8 training and 8 test slides, anew for each draw. N annotated
 patches are N crops of 64 um of the training slides, nested over N, drawn as ``adapt --patches N --seed DRAW`` does.
 Both arms see the same crops in batches of 4, and are scored on the same central 500 x 500 pixels of the 8 test slides,
-protocol "histoseed". All layers are trained in both arms; adapting with the defaults of ``histoseed adapt`` (80 steps, the
-half-way average with the start), from scratch, from random weights, with 2.5 times as many steps.
+protocol "histoseed". All layers are trained in both arms: adapting with the defaults of ``histoseed adapt`` (80 steps,
+the half-way average with the start), from scratch, from random weights, with 2.5 times as many steps.
 No patch is set aside for validation: the number of steps is fixed. The images are CC BY-NC-SA: for measuring only.
 """
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from histoseed.annotations import read_geojson
-from histoseed.datasets import read_dataset
+from histoseed.datasets import Collection, DatasetInfo, Item, PatchContent, SlideArea, read_dataset, take_in
 from histoseed.workflows.doctor import Finding
 
 Run = Callable[..., Any]
@@ -55,7 +55,7 @@ def test_import_labels_then_look_and_split(run: Run, folder: Path, tmp_path: Pat
     seen = answer(run, "dataset", "info", out, "--sheet", sheet, "--patches", 2)
     assert (seen["objects"], seen["sheet"], seen["groups"]["patient"]) == (made["objects"], str(sheet), 3)
     with Image.open(sheet) as image:
-        assert image.width > image.height
+        assert image.width >= 800
     parts = answer(run, "dataset", "split", out, "--by", "patient", "--fractions", ".34,.33,.33", "--seed", 1)
     assert parts["splits"].keys() == {"train", "val", "test"}
     splits = read_dataset(out).patches.group_by("patient").agg(split="split").to_dicts()
@@ -73,6 +73,20 @@ def test_the_summary_of_a_data_set(run: Run, data: Path) -> None:
         "0.5: 2",
     ):
         assert part in words
+
+
+def test_a_data_set_whose_slides_lie_elsewhere(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "slides"
+    source.mkdir()
+    Image.new("RGB", (64, 48), "pink").save(source / "s.png")
+    item = Item(patch_id="s", read=lambda: PatchContent(image=SlideArea("s.png", 64, 48)), facts={"x": 0.0, "y": 0.0})
+    out = tmp_path / "ds"
+    take_in(Collection(info=DatasetInfo(name="s"), items=[item]), out, importer="test", source=source)
+    assert "missing" in run("dataset", "info", out).stderr
+    seen = answer(run, "dataset", "info", out, "--slides", source, "--sheet", tmp_path / "sheet.png")
+    assert (seen["patches"], seen["objects"]) == (1, 0)
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert (255, 192, 203) in {color for _, color in image.convert("RGB").getcolors(1 << 24)}
 
 
 def test_import_geojson(run: Run, picture: Path, tmp_path: Path) -> None:

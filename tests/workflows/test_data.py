@@ -7,12 +7,28 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import shapely
+import tifffile
 from PIL import Image
 
-from histoseed.datasets import IMPORTERS, read_dataset
+from histoseed.annotations import Instances
+from histoseed.datasets import (
+    IMPORTERS,
+    Collection,
+    Dataset,
+    DatasetInfo,
+    Item,
+    PatchContent,
+    PatchFacts,
+    SlideArea,
+    named_classes,
+    read_dataset,
+    take_in,
+)
 from histoseed.errors import DatasetError, InputError, OutputError
-from histoseed.pictures.colors import rgb
+from histoseed.pictures.colors import UNCLASSIFIED, rgb
 from histoseed.workflows.data import data_info, data_sheet, import_data, list_importers, split_data
+from histoseed.workflows.dataset_pictures import class_objects, legend_of, sheet_patch
 
 
 class Counting:
@@ -86,6 +102,105 @@ def test_a_sheet_that_makes_no_sense(
     with pytest.raises(error):
         data_sheet(discs, tmp_path / name, limit=limit)
     assert not (tmp_path / name).exists()
+
+
+def take(
+    path: Path,
+    contents: list[PatchContent],
+    facts: PatchFacts | None = None,
+    source: Path | None = None,
+    **info: object,
+) -> Dataset:
+    """A data set of patches p0, p1, ..."""
+    items = [
+        Item(patch_id=f"p{i}", read=lambda one=one: one, facts=facts or PatchFacts()) for i, one in enumerate(contents)
+    ]
+    collection = Collection(info=DatasetInfo(name="taken", **info), items=items)
+    return take_in(collection, path, importer="test", source=source, workers=1)
+
+
+def colors_of(path: Path) -> set[tuple[int, ...]]:
+    with Image.open(path) as picture:
+        return {color for _, color in picture.convert("RGB").getcolors(1 << 24)}
+
+
+WHITE = np.full((40, 40, 3), 240, np.uint8)
+
+
+def test_counts_and_sizes_of_the_picture_are_those_of_the_tables(discs: Path) -> None:
+    data = read_dataset(discs)
+    found = class_objects(data)
+    assert {one.name: one.outlined for one in found} == data.describe()["classes"]
+    areas = data.instances.filter(pl.col("class_name") == "odd")["area_px"].to_numpy()
+    odd = next(one for one in found if one.name == "odd")
+    np.testing.assert_allclose(odd.diameters_um, 0.5 * np.sqrt(4 / np.pi * areas))
+    assert not any(len(one.diameters_px) for one in found)
+
+
+def test_kinds_and_unknown_resolutions_are_told_apart(tmp_path: Path) -> None:
+    shapes = [shapely.box(2, 2, 12, 12), shapely.box(20, 2, 30, 12), shapely.Point(5, 30), shapely.Point(25, 30)]
+    objects = Instances.build(
+        shapes,
+        kind=["polygon", "box", "point", "point"],
+        class_name=["a", "a", "a", None],
+        id=[f"{i}" for i in range(4)],
+    )
+    data = take(tmp_path / "ds", [PatchContent(image=WHITE, objects=objects)], classes=named_classes(["a", "b"]))
+    a, b, none = class_objects(data)
+    assert (a.outlined, a.boxes, a.points) == (1, 1, 1)
+    assert (b.name, b.total) == ("b", 0)
+    assert (none.name, none.color, none.points) == ("unclassified", UNCLASSIFIED, 1)
+    assert not len(a.diameters_um)
+    np.testing.assert_allclose(a.diameters_px, [np.sqrt(400 / np.pi)])
+    assert list(legend_of(data, [0])) == ["a", "b", "unclassified"]
+    data_sheet(data, tmp_path / "sheet.png")
+    assert {rgb(data.classes[0].color), rgb(UNCLASSIFIED)} <= colors_of(tmp_path / "sheet.png")
+
+
+def test_a_data_set_without_classes_counts_all_objects(tmp_path: Path) -> None:
+    labels = np.zeros((40, 40), np.int32)
+    labels[5:15, 5:15] = 1
+    data = take(tmp_path / "ds", [PatchContent(image=WHITE, objects=labels)], {"mpp": 0.25})
+    (one,) = class_objects(data)
+    assert (one.name, one.outlined) == ("all objects", 1)
+    assert legend_of(data, [0]) == {}
+    assert data_sheet(data, tmp_path / "sheet.png") == 1
+
+
+def test_regions_are_drawn_where_there_is_no_object(tmp_path: Path) -> None:
+    regions = np.zeros((40, 40), np.uint8)
+    regions[5:25, 5:25] = 2
+    data = take(
+        tmp_path / "ds", [PatchContent(image=WHITE, regions=regions)], region_classes=named_classes(["x", "stroma"])
+    )
+    assert list(legend_of(data, [0])) == ["x (region)", "stroma (region)"]
+    shown = sheet_patch(data, 0)
+    np.testing.assert_array_equal(shown.labels, regions)
+    assert tuple(shown.colors[2]) == rgb(data.info.region_classes[1].color)
+    data_sheet(data, tmp_path / "sheet.png")
+    assert rgb(data.info.region_classes[1].color) in colors_of(tmp_path / "sheet.png")
+
+
+@pytest.mark.parametrize("mpp", [None, 0.25])
+def test_a_whole_slide_is_drawn_coarsely_with_its_regions(tmp_path: Path, mpp: float | None) -> None:
+    pixels = np.full((3000, 6000, 3), 230, np.uint8)
+    pixels[:, 3000:] = (120, 60, 130)
+    resolution = {"resolution": (1e4 / mpp, 1e4 / mpp), "resolutionunit": "CENTIMETER"} if mpp else {}
+    tifffile.imwrite(tmp_path / "slide.tif", pixels, tile=(256, 256), photometric="rgb", **resolution)
+    outline = Instances.build([shapely.box(600, 600, 2400, 2400)], class_name="tumour", id=["t"])
+    content = PatchContent(image=SlideArea("slide.tif", 6000, 3000), region_outlines=outline)
+    facts = PatchFacts(x=0.0, y=0.0, exhaustive=False, **({"mpp": mpp} if mpp else {}))
+    data = take(tmp_path / "ds", [content], facts, source=tmp_path, region_classes=named_classes(["tumour"]))
+    shown = sheet_patch(data, 0)
+    assert shown.image.shape == (512, 1024, 3)
+    assert tuple(shown.image[250, 1000]) == pytest.approx((120, 60, 130), abs=2)
+    scale = 1024 / 6000
+    np.testing.assert_allclose(shown.marks.bounds()[0], np.array([600, 600, 2400, 2400]) * scale)
+    data_sheet(data, tmp_path / "sheet.png")
+    assert rgb(data.info.region_classes[0].color) in colors_of(tmp_path / "sheet.png")
+    (tmp_path / "slide.tif").write_bytes(b"II*\0 damaged")
+    with pytest.raises(DatasetError, match="slide cannot be read"):
+        sheet_patch(data, 0)
 
 
 def test_a_split_adds_up(discs: Path) -> None:

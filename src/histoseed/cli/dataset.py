@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from histoseed.cli.dataset_tools import attach
-from histoseed.cli.options import Classes, DatasetFolder, Json, Overwrite, Part, Quiet, Seed
+from histoseed.cli.options import Classes, DatasetFolder, Json, Overwrite, Part, Quiet, Seed, Slides
 from histoseed.cli.output import Output, facts_table, rows_table
 from histoseed.errors import InputError
 
@@ -82,6 +82,7 @@ def verify(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="What was unpacked, or what was imported from it.")],
     part: Part = None,
     classes: Classes = None,
+    slides: Slides = None,
     json: Json = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -94,7 +95,7 @@ def verify(
 
     out = Output("dataset verify", json=json, quiet=quiet, overwrite=overwrite)
     with out.progress() as progress:
-        rows = verify_data(name, source, part=part, scheme=classes, progress=progress)
+        rows = verify_data(name, source, slides=slides, part=part, scheme=classes, progress=progress)
     table = [
         ("pass" if row["equal"] else "FAIL", row["what"], f"{row['published']:,}", f"{row['found']:,}", row["source"])
         for row in rows
@@ -119,9 +120,7 @@ def info(
         ),
     ] = None,
     patches: Annotated[int, typer.Option("--patches", min=1, help="Most patches on the sheet.")] = 24,
-    slides: Annotated[
-        Path | None, typer.Option("--slides", metavar="DIR", help="Folder of whole slides outside the data set.")
-    ] = None,
+    slides: Slides = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read every file and compare sizes, labels, hashes.")
     ] = False,

@@ -19,6 +19,7 @@ __all__ = [
     "Part",
     "Quiet",
     "Seed",
+    "Slides",
 ]
 
 Json = Annotated[
@@ -41,6 +42,9 @@ Dtype = Annotated[str, typer.Option("--dtype", help="[bold]auto[/bold], float32 
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
 DatasetFolder = Annotated[
     Path, typer.Argument(metavar="DS", help="Data set in the common format, as `histoseed import` writes it.")
+]
+Slides = Annotated[
+    Path | None, typer.Option("--slides", metavar="DIR", help="Folder of whole slides outside the data set.")
 ]
 Part = Annotated[
     str | None,

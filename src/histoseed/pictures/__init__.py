@@ -10,6 +10,8 @@ from histoseed.pictures.charts import confusion_matrix, paired_differences, size
 from histoseed.pictures.colors import OUTCOMES, UNCLASSIFIED, Colors, label_colors, palette
 from histoseed.pictures.compare import OUTCOME_CODES, comparison, error_map, outcome_codes
 from histoseed.pictures.curves import learning_curve, loss_curve
+from histoseed.pictures.dataset_charts import ClassObjects
+from histoseed.pictures.dataset_sheet import SheetPatch, dataset_sheet
 from histoseed.pictures.figures import Theme
 from histoseed.pictures.html import Report
 from histoseed.pictures.overlay import draw_instances, draw_outlines, outline_mask
@@ -20,13 +22,16 @@ __all__ = [
     "OUTCOMES",
     "OUTCOME_CODES",
     "UNCLASSIFIED",
+    "ClassObjects",
     "Colors",
     "Picture",
     "Report",
+    "SheetPatch",
     "Theme",
     "comparison",
     "confusion_matrix",
     "contact_sheet",
+    "dataset_sheet",
     "downscale",
     "draw_instances",
     "draw_outlines",

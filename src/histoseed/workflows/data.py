@@ -15,7 +15,6 @@ from histoseed.datasets import (
     IMPORTERS,
     Dataset,
     DatasetCard,
-    Patch,
     check_totals,
     collect_dataset,
     get_importer,
@@ -26,7 +25,9 @@ from histoseed.datasets import (
 )
 from histoseed.errors import InputError, OutputError
 from histoseed.files import write_bytes
-from histoseed.pictures import UNCLASSIFIED, contact_sheet, label_colors, png_bytes
+from histoseed.pictures import png_bytes
+from histoseed.pictures.dataset_sheet import SheetPatch, dataset_sheet
+from histoseed.workflows.dataset_pictures import class_objects, legend_of, sheet_patch, summary_line
 from histoseed.workflows.progress import Progress, Silent
 from histoseed.workflows.replacing import check_replaceable
 
@@ -105,13 +106,19 @@ def import_data(
 
 
 def verify_data(
-    name: str, source: Path | str, *, progress: Progress | None = None, **options: Any
+    name: str,
+    source: Path | str,
+    *,
+    slides: Path | str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
 ) -> list[dict[str, Any]]:
     """Compare the published numbers of a data set with a copy of it.
 
     Args:
         name: A name of :data:`histoseed.datasets.IMPORTERS` that has a card.
         source: What was unpacked, or the data set that was imported from it.
+        slides: Folder of the slides, where such a data set names whole slides.
         progress: Told about every patch.
         **options: ``part`` and ``scheme``; those that are None are left to their default.
 
@@ -127,7 +134,7 @@ def verify_data(
         raise InputError(f"{name!r} is a layout, not a data set; nothing is published about it.")
     given = {key: value for key, value in options.items() if value is not None}
     if (Path(source) / "dataset.json").is_file():
-        data = read_dataset(source)
+        data = read_dataset(source, slides=slides)
         patches, instances = data.patches, data.instances
     else:
         collection = collect_dataset(name, source, **given)
@@ -191,7 +198,7 @@ def data_sheet(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> int:
-    """Write a contact sheet: patches with their outlines, coloured by class.
+    """Write one picture of a data set: patches with their annotations, objects by class and kind, sizes of objects.
 
     Args:
         dataset: The data set or its folder.
@@ -218,33 +225,24 @@ def data_sheet(
     told = progress or Silent()
     shown = np.unique(np.linspace(0, len(data) - 1, min(limit, len(data))).round().astype(int)).tolist()
     told.start(len(shown), "patches", "Drawing the contact sheet")
-    patches = []
-    for at in shown:
-        patches.append(data.patch(at))
-        told.advance(1)
-    told.done()
-    by_name = {one.name: one.color for one in data.classes}
-    unclassified = bool(data.instances["class_name"].null_count())
-    sheet = contact_sheet(
-        [patch.image for patch in patches],
-        [_title(patch) for patch in patches],
-        labels=[patch.labels for patch in patches],
-        colors=[label_colors(patch.class_ids, patch.classes, by_name) for patch in patches],
-        limit=len(patches),
+
+    def patches() -> Iterator[SheetPatch]:
+        for at in shown:
+            yield sheet_patch(data, at)
+            told.advance(1)
+
+    sheet = dataset_sheet(
+        patches(),
+        class_objects(data),
+        count=len(shown),
+        title=data.name,
+        detail=summary_line(data.describe()),
         total=len(data),
-        legend=by_name | ({"unclassified": UNCLASSIFIED} if by_name and unclassified else {}),
+        legend=legend_of(data, shown),
     )
+    told.done()
     write_bytes(path, png_bytes(sheet))
-    return len(patches)
-
-
-def _title(patch: Patch) -> str:
-    """The id; below it the number of objects, the resolution and the group."""
-    count = len(patch.label_ids)
-    parts = [f"{count} object{'' if count == 1 else 's'}"]
-    parts.append("mpp unknown" if patch.mpp is None else f"{patch.mpp:g} um/px")
-    parts += [text for text in (patch.group, patch.split) if text]
-    return f"{patch.patch_id}\n{', '.join(parts)}"
+    return len(shown)
 
 
 def split_data(

@@ -1,4 +1,4 @@
-"""CoNIC: stacks mapped into memory, groups by image, counts of the central square."""
+"""CoNIC: stacks read picture by picture, groups by image, counts of the central square."""
 
 from __future__ import annotations
 
@@ -178,8 +178,32 @@ def test_pictures_beyond_the_limit(tmp_path: Path):
     assert open_array(tmp_path / "a.npy", (None, None, None, 3), Settings(max_pixels=9_000_000)).shape[1] == 3000
 
 
-def test_nothing_is_read_before_it_is_asked_for(source: Path):
-    assert isinstance(open_array(source / "images.npy", (None, None, None, 3), SETTINGS).base, np.memmap)
+def test_pictures_of_a_stack_are_those_of_the_file(tmp_path: Path):
+    for order in "CF":
+        values = np.asarray(np.arange(4 * 3 * 5 * 3, dtype=np.float32).reshape(4, 3, 5, 3), order=order)
+        np.save(tmp_path / "a.npy", values)
+        stack = open_array(tmp_path / "a.npy", (None, None, None, 3), SETTINGS)
+        assert (len(stack), stack.shape, stack.dtype) == (4, values.shape, values.dtype)
+        for i in range(4):
+            np.testing.assert_array_equal(stack[i], values[i])
+
+
+def test_nothing_stays_mapped(source: Path):
+    picture = open_array(source / "images.npy", (None, None, None, 3), SETTINGS)[0]
+    assert type(picture) is np.ndarray
+    assert picture.flags.owndata
+
+
+@pytest.mark.parametrize("late", [b"", np.zeros((2, 2, 2, 3), np.int16)])
+def test_a_stack_that_changes_while_it_is_read(tmp_path: Path, late: bytes | np.ndarray):
+    np.save(tmp_path / "a.npy", np.zeros((2, 4, 4, 3), np.uint8))
+    stack = open_array(tmp_path / "a.npy", (None, None, None, 3), SETTINGS)
+    if isinstance(late, bytes):
+        (tmp_path / "a.npy").write_bytes(late)
+    else:
+        np.save(tmp_path / "a.npy", late)
+    with pytest.raises(DatasetError, match=r"any more|changed"):
+        stack[1]
 
 
 def test_a_picture_is_a_copy_of_the_file(source: Path):

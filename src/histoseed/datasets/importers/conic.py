@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ import numpy.typing as npt
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.content import PatchContent, Remark
 from histoseed.datasets.importers.lizard import CLASSES, COHORTS
-from histoseed.datasets.intake.arrays import csv_rows, open_array, pixels, whole_numbers
+from histoseed.datasets.intake.arrays import ArrayStack, csv_rows, open_array, pixels, whole_numbers
 from histoseed.datasets.intake.content import Collection, Item
 from histoseed.datasets.intake.support import class_by_majority, find_folder, info_of
 from histoseed.errors import DatasetError
@@ -155,8 +154,8 @@ def _counts(path: Path, count: int, settings: Settings) -> npt.NDArray[np.int64]
 
 
 def _read(
-    images: npt.NDArray[Any],
-    labels: npt.NDArray[Any],
+    images: ArrayStack,
+    labels: ArrayStack,
     index: int,
     counted: npt.NDArray[np.int64] | None,
     paths: Sequence[Path],

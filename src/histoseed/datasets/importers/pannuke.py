@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +32,7 @@ import numpy.typing as npt
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.content import PatchContent, PatchFacts, Remark
 from histoseed.datasets.importers.pannuke_parquet import find_shards, open_fold
-from histoseed.datasets.intake.arrays import open_array, pixels, whole_numbers
+from histoseed.datasets.intake.arrays import ArrayStack, open_array, pixels, whole_numbers
 from histoseed.datasets.intake.content import Collection, Item
 from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.intake.support import Fused, info_of
@@ -199,10 +198,10 @@ def collect(source: Path, *, settings: Settings) -> Collection:
 
 @dataclass(frozen=True, slots=True)
 class _Fold:
-    """The arrays of one fold, mapped into memory, and their files: images, masks, types."""
+    """The arrays of one fold, and their files: images, masks, types."""
 
-    images: npt.NDArray[Any]
-    masks: npt.NDArray[Any]
+    images: ArrayStack
+    masks: ArrayStack
     paths: tuple[Path, Path, Path]
 
 

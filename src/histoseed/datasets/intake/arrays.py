@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from histoseed.datasets.intake.remarks import some
 from histoseed.errors import DatasetError
 from histoseed.settings import Settings
 
-__all__ = ["check_names", "csv_rows", "open_array", "pixels", "plane", "read_mat", "whole_numbers"]
+__all__ = ["ArrayStack", "check_names", "csv_rows", "open_array", "pixels", "plane", "read_mat", "whole_numbers"]
 
 _UNPACK = "Was the archive unpacked completely?"
 _NUMERIC = ("double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
@@ -120,8 +121,43 @@ def _damaged(path: Path, error: Exception) -> DatasetError:
     return DatasetError(f"Cannot be read as a MATLAB file ({reason}).", where=path, fix="Unpack the archive again.")
 
 
-def open_array(path: Path, shape: Sequence[int | None], settings: Settings) -> npt.NDArray[Any]:
-    """A stack of pictures or maps in an ``.npy`` file, mapped into memory: nothing is read yet.
+@dataclass(frozen=True, slots=True)
+class ArrayStack:
+    """Pictures or maps in an ``.npy`` file, read one by one; several threads may read at once.
+
+    The file is mapped anew for each picture. One mapping for all of them would count as memory of the process, page by
+    page, until the whole file is in it.
+
+    Args:
+        path: The file.
+        shape: Of the whole array; the first axis counts pictures.
+        dtype: Type of the numbers.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> npt.NDArray[Any]:
+        """One picture, copied out of the file.
+
+        Raises:
+            DatasetError: the file has changed since it was opened.
+        """
+        try:
+            mapped = np.lib.format.open_memmap(self.path, mode="r")
+        except Exception as error:  # a damaged header leads to nearly anything
+            raise DatasetError(f"Cannot be read any more ({error}).", where=self.path) from error
+        if (mapped.shape, mapped.dtype) != (self.shape, self.dtype):
+            raise DatasetError("The file was changed while it was read.", where=self.path, fix="Run the import again.")
+        return np.array(mapped[index])
+
+
+def open_array(path: Path, shape: Sequence[int | None], settings: Settings) -> ArrayStack:
+    """A stack of pictures or maps in an ``.npy`` file: only its header is read.
 
     Args:
         path: The file; pickled objects are never read.
@@ -151,7 +187,7 @@ def open_array(path: Path, shape: Sequence[int | None], settings: Settings) -> n
     if array.shape[1] * array.shape[2] > settings.max_pixels:
         what = f"A picture has {array.shape[1]} x {array.shape[2]} pixels; at most {settings.max_pixels} are read."
         raise over_limit("max_pixels", what, where=path)
-    return np.asarray(array)
+    return ArrayStack(path, array.shape, array.dtype)
 
 
 def whole_numbers(values: npt.NDArray[Any], what: str, where: object, *, most: int = _LARGEST) -> npt.NDArray[np.int32]:
