@@ -12,38 +12,19 @@ import numpy.typing as npt
 import shapely
 
 from histoseed.annotations.limits import over_limit
+from histoseed.annotations.notes import Notes
 from histoseed.errors import AnnotationError
 from histoseed.geometry import make_outlines_valid
 from histoseed.settings import Settings
 
-__all__ = ["Shapes", "Warnings"]
+__all__ = ["Shapes"]
 
 Coordinates = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-_EXAMPLES = 3
 
 _FARTHEST = 1e9
 """No image is that large, in pixels; areas of much larger coordinates overflow."""
-
-
-@dataclass(slots=True)
-class Warnings:
-    """Sentences for the user, one for each thing that happened however often it did."""
-
-    _labels: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, what: str, label: str) -> None:
-        """Note that ``what`` happened to the feature called ``label``."""
-        self._labels.setdefault(what, []).append(label)
-
-    def sentences(self) -> list[str]:
-        """``what (n features: first, second, third, ...)``."""
-        out = []
-        for what, labels in self._labels.items():
-            shown = ", ".join(labels[:_EXAMPLES]) + (", ..." if len(labels) > _EXAMPLES else "")
-            out.append(f"{what} ({len(labels)} {'feature' if len(labels) == 1 else 'features'}: {shown}).")
-        return out
 
 
 @dataclass(slots=True)
@@ -52,7 +33,7 @@ class Shapes:
 
     path: Path
     settings: Settings
-    warnings: Warnings
+    warnings: Notes
     _labels: list[str] = field(default_factory=list)
     _rings: list[list[Any]] = field(default_factory=list)
     _ring_polygon: list[int] = field(default_factory=list)

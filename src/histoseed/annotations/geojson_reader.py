@@ -25,11 +25,12 @@ import numpy.typing as npt
 import shapely
 
 from histoseed.annotations.classifications import parse_classification
-from histoseed.annotations.geojson_geometry import Shapes, Warnings
+from histoseed.annotations.geojson_geometry import Shapes
 from histoseed.annotations.geojson_writer import KIND, QUALITY, SCORE, SOURCE
 from histoseed.annotations.instances import Instances
 from histoseed.annotations.json_files import collector_paused, read_json
 from histoseed.annotations.limits import over_limit
+from histoseed.annotations.notes import Notes
 from histoseed.errors import AnnotationError
 from histoseed.settings import Settings, read_settings
 
@@ -69,14 +70,14 @@ def read_geojson(
     """
     path = Path(path)
     settings = read_settings() if settings is None else settings
-    warnings = Warnings()
+    warnings = Notes("feature")
     with collector_paused():
         rows = _read_rows(path, settings, warnings, nucleus=nucleus)
         instances = rows.instances(None if allow_outside else size or (math.inf, math.inf))
     return instances, warnings.sentences()
 
 
-def _read_rows(path: Path, settings: Settings, warnings: Warnings, *, nucleus: bool) -> _Rows:
+def _read_rows(path: Path, settings: Settings, warnings: Notes, *, nucleus: bool) -> _Rows:
     document = read_json(path, max_bytes=settings.max_geojson_bytes)
     features = _flatten(_top_level(document, path), path, settings.max_objects)
     rows = _Rows(Shapes(path, settings, warnings), warnings)
@@ -134,7 +135,7 @@ class _Rows:
     """Columns that grow by one feature after the other."""
 
     shapes: Shapes
-    warnings: Warnings
+    warnings: Notes
     given_id: list[Any] = field(default_factory=list)
     class_name: list[str | None] = field(default_factory=list)
     kind: list[str] = field(default_factory=list)

@@ -30,9 +30,9 @@ from histoseed.annotations.formats.base import (
 )
 from histoseed.annotations.formats.marks import Drawn, OwnMarks, put_together
 from histoseed.annotations.formats.outlines import check_written
-from histoseed.annotations.formats.rows import Notes
 from histoseed.annotations.formats.xml_files import attributes, decimals, first_tag, write_xml
 from histoseed.annotations.instances import Instances
+from histoseed.annotations.notes import Notes
 
 __all__ = ["FORMAT", "AperioRegion", "aperio_mpp", "read_aperio_regions"]
 

@@ -31,9 +31,9 @@ from histoseed.annotations.formats.outlines import (
     ellipse_of,
     outline_of,
 )
-from histoseed.annotations.formats.rows import Notes
 from histoseed.annotations.formats.xml_files import flag, position, walk_xml
 from histoseed.annotations.limits import over_limit
+from histoseed.annotations.notes import Notes
 from histoseed.errors import AnnotationError
 from histoseed.geometry import known_mpp
 from histoseed.settings import Settings

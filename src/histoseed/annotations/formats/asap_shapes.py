@@ -30,9 +30,9 @@ import shapely
 
 from histoseed.annotations.formats.marks import OwnMarks, own_marks
 from histoseed.annotations.formats.outlines import Position, box_of, cut_holes, outline_of
-from histoseed.annotations.formats.rows import Notes
 from histoseed.annotations.formats.xml_files import position, walk_xml
 from histoseed.annotations.limits import over_limit
+from histoseed.annotations.notes import Notes
 from histoseed.errors import AnnotationError
 from histoseed.settings import Settings
 

@@ -21,9 +21,10 @@ import shapely
 from histoseed.annotations.classifications import parse_classification
 from histoseed.annotations.formats.base import IGNORE_CLASS, AnnotatedImage, ReadOptions
 from histoseed.annotations.formats.coco_rle import outline_to_runs, runs_to_outline, unpack_runs
-from histoseed.annotations.formats.rows import OWN_KEY, Notes, Own, Rows, coordinates, is_number, read_own
+from histoseed.annotations.formats.rows import OWN_KEY, Own, Rows, coordinates, is_number, read_own
 from histoseed.annotations.json_files import collector_paused, read_json
 from histoseed.annotations.limits import over_limit
+from histoseed.annotations.notes import Notes
 from histoseed.errors import AnnotationError
 from histoseed.settings import Settings
 

@@ -42,7 +42,8 @@ from histoseed.annotations.formats.cytomine_records import (
     read_records,
 )
 from histoseed.annotations.formats.outlines import FARTHEST, check_written
-from histoseed.annotations.formats.rows import OWN_KEY, Notes, Rows, own_fields, read_own
+from histoseed.annotations.formats.rows import OWN_KEY, Rows, own_fields, read_own
+from histoseed.annotations.notes import Notes
 from histoseed.errors import AnnotationError, InputError
 from histoseed.files import atomic_path
 

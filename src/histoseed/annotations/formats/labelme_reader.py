@@ -27,9 +27,10 @@ import shapely
 from histoseed.annotations.formats.base import AnnotatedImage, ReadOptions, stem_of
 from histoseed.annotations.formats.beside import read_image_fields
 from histoseed.annotations.formats.outlines import box_of, ellipse_of
-from histoseed.annotations.formats.rows import OWN_KEY, Notes, Own, Rows, coordinates, is_number, polygon_of, read_own
+from histoseed.annotations.formats.rows import OWN_KEY, Own, Rows, coordinates, is_number, polygon_of, read_own
 from histoseed.annotations.json_files import collector_paused, read_json
 from histoseed.annotations.limits import over_limit
+from histoseed.annotations.notes import Notes
 from histoseed.errors import AnnotationError
 from histoseed.geometry import label_to_polygons, polygons_to_label
 from histoseed.settings import Settings

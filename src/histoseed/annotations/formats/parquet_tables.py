@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import shapely
 
 from histoseed.annotations.formats.outlines import FARTHEST, stable_ids
-from histoseed.annotations.formats.rows import Notes
 from histoseed.annotations.frames import instances_from_frame
 from histoseed.annotations.instances import Instances
 from histoseed.annotations.limits import over_limit
+from histoseed.annotations.notes import Notes
 from histoseed.annotations.wkb import shapes_from_wkb
 from histoseed.errors import AnnotationError
 from histoseed.geometry import make_outlines_valid

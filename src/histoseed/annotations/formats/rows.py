@@ -26,13 +26,13 @@ import shapely
 from histoseed.annotations.formats.outlines import FARTHEST, has_area, stable_ids
 from histoseed.annotations.instances import KINDS, Instances
 from histoseed.annotations.limits import over_limit
+from histoseed.annotations.notes import Notes
 from histoseed.errors import AnnotationError
 from histoseed.geometry import make_outlines_valid
 from histoseed.settings import Settings
 
 __all__ = [
     "OWN_KEY",
-    "Notes",
     "Own",
     "Rows",
     "coordinates",
@@ -49,32 +49,7 @@ _HUGE = 2**63
 """JSON has whole numbers of any length; beyond this one they become no float."""
 
 _DECIMALS = 4
-_EXAMPLES = 3
 _NOT_FINITE = ("nan", "inf", "-inf")
-
-
-class Notes:
-    """Sentences for the user, one for each thing that happened however often it did.
-
-    Args:
-        noun: What the labels name, in the singular.
-    """
-
-    def __init__(self, noun: str) -> None:
-        self._noun = noun
-        self._labels: dict[str, list[str]] = {}
-
-    def add(self, what: str, label: str) -> None:
-        """Note that ``what`` happened to the object called ``label``."""
-        self._labels.setdefault(what, []).append(label)
-
-    def sentences(self) -> list[str]:
-        """``what (n objects: first, second, third, ...)``."""
-        out = []
-        for what, labels in self._labels.items():
-            shown = ", ".join(labels[:_EXAMPLES]) + (", ..." if len(labels) > _EXAMPLES else "")
-            out.append(f"{what} ({len(labels)} {self._noun}{'' if len(labels) == 1 else 's'}: {shown}).")
-        return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

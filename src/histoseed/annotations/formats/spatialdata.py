@@ -39,10 +39,11 @@ from histoseed.annotations.formats.base import (
 from histoseed.annotations.formats.beside import image_fields, read_image_fields
 from histoseed.annotations.formats.outlines import check_written
 from histoseed.annotations.formats.parquet_tables import KEPT, objects_of, unpacked
-from histoseed.annotations.formats.rows import OWN_KEY, Notes
+from histoseed.annotations.formats.rows import OWN_KEY
 from histoseed.annotations.frames import FRAME_SCHEMA, instances_to_frame
 from histoseed.annotations.instances import Instances
 from histoseed.annotations.json_files import read_json
+from histoseed.annotations.notes import Notes
 from histoseed.errors import AnnotationError, DependencyError, InputError, OutputError
 from histoseed.files import staged_folder
 from histoseed.settings import Settings
