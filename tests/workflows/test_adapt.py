@@ -138,3 +138,83 @@ def test_gentler_from_a_trained_decoder():
 def test_any_timm_encoder_can_be_adapted(discs, tmp_path, encoder):
     adapt(discs, out=tmp_path / "m", encoder=encoder, weights="random", patches=1, steps=1, batch=1)
     assert load_segmenter(tmp_path / "m").card.encoder.name == encoder
+
+
+TINY = {
+    "skip": {"widths": [8, 8, 8, 8], "image_widths": [4, 4]},
+    "cellvit": {"widths": [8, 8, 8, 8], "stack": [8, 8]},
+    "stardist": {"widths": [8, 8, 8, 8], "image_widths": [4, 4]},
+    "instanseg": {"widths": [8, 8, 8, 8], "image_widths": [4, 4]},
+}
+VIT, CONVNEXT = "timm:vit_tiny_patch16_224", "timm:convnext_atto"
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "method"),
+    [
+        ("bundled", "cellvit", "full"),
+        ("bundled", "stardist", "frozen"),
+        (VIT, "cellvit", "adapter"),
+        (VIT, "instanseg", "lora"),
+        (VIT, "skip", "bitfit"),
+        (CONVNEXT, "cellvit", "side-branch"),
+        (CONVNEXT, "stardist", "last-block"),
+        (CONVNEXT, "instanseg", "frozen"),
+    ],
+)
+def test_encoders_decoders_and_methods_go_together(discs, tmp_path, encoder, decoder, method):
+    model = adapt(
+        discs, out=tmp_path / "m", encoder=encoder, decoder=decoder, method=method, decoder_options=TINY[decoder],
+        patches=1, weights="random", steps=1, batch=1, dtype="float32",
+    )  # fmt: skip
+    loaded = load_segmenter(tmp_path / "m")
+    assert (loaded.card.decoder.kind, loaded.card.method.name) == (decoder, method)
+    images = torch.rand(1, 3, 64, 64)
+    before, after = model.predict(images).image(0), loaded.predict(images).image(0)
+    for name in before.__dataclass_fields__:
+        if isinstance(getattr(before, name), np.ndarray):
+            # The loaded model keeps its weights in another order of memory, and sums in another order.
+            np.testing.assert_allclose(getattr(before, name), getattr(after, name), rtol=1e-4, atol=1e-4)
+    state = loaded.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+    trained = {k for k, p in loaded.encoder.named_parameters() if p.requires_grad}
+    everything = {k for k, _ in loaded.encoder.named_parameters()}
+    assert bool(trained) == (method != "frozen")
+    assert (trained == everything) == (method == "full")
+
+
+def test_classes_from_cell_tokens(discs, tmp_path):
+    model = adapt(discs, out=tmp_path / "m", encoder=VIT, classifier="tokens", decoder_options=TINY["skip"], **SHORT)
+    assert model.card.classifier.kind == load_segmenter(tmp_path / "m").card.classifier.kind == "tokens"
+    assert "cell class" in json.loads((tmp_path / "m" / "history.json").read_text())[0]
+    again = adapt(discs, out=tmp_path / "n", start=tmp_path / "m", patches=1, steps=1)
+    assert again.classifier is not None
+
+
+def test_an_adapted_model_can_be_the_start_again(discs, tmp_path):
+    how = {"patches": 1, "steps": 1, "batch": 1, "dtype": "float32"}
+    adapt(discs, out=tmp_path / "m", encoder=VIT, weights="random", method="lora", decoder_options=TINY["skip"], **how)
+    with pytest.raises(InputError, match="was adapted by lora"):
+        adapt(discs, out=tmp_path / "n", start=tmp_path / "m", method="full", **how)
+    again = adapt(discs, out=tmp_path / "n", start=tmp_path / "m", method="lora", **how)
+    assert again.card.method.name == "lora"
+    with pytest.raises(InputError, match="The start has the decoder skip"):
+        adapt(discs, out=tmp_path / "o", start=tmp_path / "m", decoder="cellvit", **how)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"decoder": "cellvitt"}, "no decoder 'cellvitt'.*cellvit"),
+        ({"method": "lorra"}, "no method 'lorra'"),
+        ({"method": "lora"}, "made of convolutions"),
+        ({"method": "adapter"}, "no plain vision transformer"),
+        ({"decoder_options": {"width": 3}}, r"--set decoder\.width.*widths"),
+        ({"method_options": {"rank": 0}, "encoder": VIT, "method": "lora"}, r"--set method\.rank"),
+        ({"encoder": VIT, "method": "lora", "start_share": 0.5}, "no start to be averaged"),
+    ],
+)
+def test_what_does_not_go_says_why_and_writes_nothing(discs, tmp_path, arguments, message):
+    with pytest.raises(InputError, match=message):
+        adapt(discs, out=tmp_path / "m", patches=1, **(SHORT | arguments))
+    assert not (tmp_path / "m").exists()

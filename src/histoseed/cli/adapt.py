@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+import json as json_module
+from typing import Annotated, Any
 
 import typer
 
 from histoseed.cli.options import DatasetFolder, Device, Dtype, Json, Mpp, Out, Overwrite, Quiet, Seed
 from histoseed.cli.output import Output, facts_table
+from histoseed.errors import InputError
 
 __all__ = ["adapt"]
 
 
+class _Decoder(enum.StrEnum):
+    skip = "skip"
+    cellvit = "cellvit"
+    stardist = "stardist"
+    instanseg = "instanseg"
+
+
+class _Classifier(enum.StrEnum):
+    map = "map"
+    tokens = "tokens"
+
+
 class _Method(enum.StrEnum):
     frozen = "frozen"
+    lora = "lora"
+    adapter = "adapter"
+    side_branch = "side-branch"
+    bitfit = "bitfit"
+    last_block = "last-block"
     full = "full"
 
 
@@ -43,9 +62,25 @@ def adapt(
         int | None,
         typer.Option("--patches", "-n", min=1, metavar="N", help="Annotated crops of 64 um; all if left out."),
     ] = None,
+    decoder: Annotated[
+        _Decoder | None,
+        typer.Option("--decoder", help="Architecture and representation (default: that of the start, else skip)."),
+    ] = None,
     method: Annotated[
         _Method | None,
-        typer.Option("--method", help="frozen: only the decoder; full: everything (default: full for bundled)."),
+        typer.Option(
+            "--method", help="What trains beside the decoder: frozen: nothing, full: everything (default for bundled)."
+        ),
+    ] = None,
+    classifier: Annotated[
+        _Classifier | None,
+        typer.Option("--classifier", help="Classes from a map, or from the encoder's tokens in each cell's box."),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="decoder.shared=true, method.rank=16, ...: fields of model.json."
+        ),
     ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, help="Optimiser steps (default: 80 from a model, else 600).")
@@ -88,15 +123,20 @@ def adapt(
     Example: [cyan]histoseed adapt data/mine --patches 2 --out models/mine[/cyan]
 
     Another encoder: [cyan]histoseed adapt data/mine --encoder timm:resnet18 --weights random --out models/resnet[/cyan]
+
+    Another architecture: [cyan]histoseed adapt data/mine -e dinov2-small --decoder cellvit --method lora --out m[/cyan]
     """
     output = Output("adapt", json=json, quiet=quiet, overwrite=overwrite)
     from histoseed.segmenters import read_card
     from histoseed.workflows.adapt import adapt as run_adapt
 
+    chosen = _options(options or [])
     with output.progress() as progress:
         run_adapt(
             dataset, out=out, encoder=encoder, weights=weights, start=start, patches=patches, seed=seed,
-            method=None if method is None else method.value, steps=steps, batch=batch,
+            decoder=None if decoder is None else decoder.value, method=None if method is None else method.value,
+            classifier=None if classifier is None else classifier.value, decoder_options=chosen["decoder"],
+            method_options=chosen["method"], steps=steps, batch=batch,
             learning_rate=learning_rate, start_share=start_share, mpp=mpp, model_mpp=model_mpp,
             ignore_unlabelled=ignore_unlabelled, validation=validation.value, name=name, device=device, dtype=dtype,
             overwrite=overwrite, progress=progress,
@@ -118,3 +158,19 @@ def adapt(
         f"Use it: histoseed segment SLIDE --model {out} --out RESULT",
     )
     output.result({"model": str(out), "card": card.model_dump(mode="json")})
+
+
+def _options(given: list[str]) -> dict[str, dict[str, Any]]:
+    """``decoder.shared=true`` -> {"decoder": {"shared": True}, "method": {}}; values are JSON, or else text."""
+    chosen: dict[str, dict[str, Any]] = {"decoder": {}, "method": {}}
+    for entry in given:
+        name, is_set, value = entry.partition("=")
+        part, dot, field = name.partition(".")
+        if not is_set or not dot or part not in chosen or not field:
+            fix = "Write --set decoder.FIELD=VALUE or --set method.FIELD=VALUE."
+            raise InputError(f"{entry!r} sets no field.", where="--set", fix=fix)
+        try:
+            chosen[part][field] = json_module.loads(value)
+        except ValueError:
+            chosen[part][field] = value
+    return chosen

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from histoseed.geometry import label_to_polygons
 from histoseed.inference.grid import Field, FieldTile
-from histoseed.segmenters import ModelCard, class_probabilities, foreground_scores, instance_labels
+from histoseed.segmenters import DenseMaps, ModelCard, instances_of
 
-__all__ = ["BAND", "WHITE", "TileMaps", "TileObjects", "dark_pixels", "find_objects"]
+__all__ = ["BAND", "WHITE", "TileObjects", "dark_pixels", "find_objects"]
 
 WHITE = 220
 """A pixel with every channel at or above this is empty glass. An object without a darker pixel is no nucleus and is
@@ -25,21 +25,6 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class TileMaps:
-    """What the network says about one window; see :class:`histoseed.segmenters.Maps`.
-
-    Args:
-        semantic: (3, H, W) float32.
-        distances: (4, H, W) float32.
-        classes: (1 + C, H, W) float32, or None for a model without classes.
-    """
-
-    semantic: Floats
-    distances: Floats
-    classes: Floats | None
-
-
-@dataclass(frozen=True, slots=True)
 class TileObjects:
     """Objects of one tile, in pixels of the field.
 
@@ -48,7 +33,7 @@ class TileObjects:
         geometry: (n,) shapely polygons along pixel edges.
         area: (n,) int64, pixels.
         centroid: (n, 2) float64, x and y.
-        score: (n,) float32, mean foreground probability.
+        score: (n,) float32 in [0, 1], how sure the network is.
         probabilities: (n, C) float32; C = 0 for a model without classes.
         owned: (n,) bool: the centroid lies in the tile's core. Others are offered in case their owner misses them.
         tissue: Pixels of the core that are not white.
@@ -84,20 +69,19 @@ def dark_pixels(image: npt.NDArray[np.uint8]) -> Bools:
     return np.asarray(np.minimum(np.minimum(red, green), blue) < WHITE)
 
 
-def find_objects(maps: TileMaps, dark: Bools, tile: FieldTile, field: Field, card: ModelCard) -> TileObjects:
+def find_objects(maps: DenseMaps, dark: Bools, tile: FieldTile, field: Field, card: ModelCard) -> TileObjects:
     """The objects of one tile.
 
     Args:
-        maps: Maps of the whole window.
+        maps: Maps of the whole window, of this image alone.
         dark: (h, w) bool: :func:`dark_pixels` of the part of the window that lies in the field.
         tile: The tile.
         field: The field it is a tile of.
-        card: Says the thresholds of the watershed and the classes.
+        card: Says what the maps mean, the thresholds and the classes.
     """
     height, width = dark.shape
-    seen = np.s_[:, :height, :width]
-    semantic = maps.semantic[seen]
-    labels = instance_labels(semantic, maps.distances[seen], card.postprocessing, field.mpp)
+    found = instances_of(maps, (height, width), card, field.mpp)
+    labels = found.labels
     count = int(labels.max(initial=0))
     x0, y0, x1, y1 = tile.core
     tissue = int(dark[y0 - tile.y : y1 - tile.y, x0 - tile.x : x1 - tile.x].sum())
@@ -108,14 +92,13 @@ def find_objects(maps: TileMaps, dark: Bools, tile: FieldTile, field: Field, car
     spare &= ~_cut_off(labels, count, tile, field)
     kept = has_dark & (owned | spare)
     _, geometry = label_to_polygons(np.take(np.append(False, kept), labels) * labels, origin=(tile.x, tile.y))
-    none = np.empty((count, len(card.classes)), np.float32)
-    kinds = none if maps.classes is None else class_probabilities(labels, maps.classes[seen])
+    kinds = np.empty((count, len(card.classes)), np.float32) if found.classes is None else found.classes
     return TileObjects(
         index=tile.index,
         geometry=geometry,
         area=area[kept],
         centroid=centroid[kept],
-        score=foreground_scores(labels, semantic)[kept],
+        score=found.score[kept],
         probabilities=kinds[kept],
         owned=owned[kept],
         tissue=tissue,

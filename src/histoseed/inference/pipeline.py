@@ -20,8 +20,8 @@ import torch
 
 from histoseed.geometry import Region
 from histoseed.inference.grid import FieldTile, TileGrid
-from histoseed.inference.objects import TileMaps, TileObjects, dark_pixels, find_objects
-from histoseed.segmenters import Segmenter
+from histoseed.inference.objects import TileObjects, dark_pixels, find_objects
+from histoseed.segmenters import DenseMaps, Segmenter
 
 __all__ = ["Readable", "tile_objects"]
 
@@ -136,9 +136,8 @@ class _Network:
                 futures.append(pool.submit(TileObjects.none, window.tile.index, len(card.classes)))
         return futures
 
-    def _maps(self, windows: Sequence[_Window]) -> list[TileMaps]:
+    def _maps(self, windows: Sequence[_Window]) -> list[DenseMaps]:
         device = next(self.model.parameters()).device
         pixels = torch.from_numpy(np.stack([window.image for window in windows])).to(device)
         maps = self.model.predict(pixels.permute(0, 3, 1, 2).float().div_(255), dtype=self.dtype)
-        kinds = [None] * len(windows) if maps.classes is None else list(maps.classes)
-        return [TileMaps(*row) for row in zip(maps.semantic, maps.distances, kinds, strict=True)]
+        return [maps.image(i) for i in range(len(windows))]

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from histoseed.segmenters.cellvit.instances import HoverProcessing
+from histoseed.segmenters.entries import CellVitEntry, ClassifierEntry, DecoderEntry, Frozen, InstansegEntry, StarEntry
 from histoseed.segmenters.instances import PostProcessing
+from histoseed.segmenters.instanseg.instances import InstansegProcessing
+from histoseed.segmenters.methods.options import MethodOptions
+from histoseed.segmenters.stardist.instances import StarProcessing
 
 __all__ = ["FORMAT_VERSION", "ClassEntry", "DecoderEntry", "EncoderEntry", "ModelCard", "TrainingData"]
 
-FORMAT_VERSION = 1
-"""Version of the model folder; a newer one is refused, an older one is read."""
+FORMAT_VERSION = 2
+"""Version of the model folder; a newer one is refused, an older one is read. Version 1 knew the skip decoder only."""
+
+AnyDecoder = Annotated[DecoderEntry | CellVitEntry | StarEntry | InstansegEntry, Field(discriminator="kind")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+def _processing_kind(value: Any) -> str:
+    """Version 1 named no kind: it knew one."""
+    return str(value.get("kind", "skip") if isinstance(value, dict) else getattr(value, "kind", "skip"))
 
 
-class ClassEntry(_Frozen):
+AnyProcessing = Annotated[
+    Annotated[PostProcessing, Tag("skip")]
+    | Annotated[HoverProcessing, Tag("cellvit")]
+    | Annotated[StarProcessing, Tag("stardist")]
+    | Annotated[InstansegProcessing, Tag("instanseg")],
+    Discriminator(_processing_kind),
+]
+
+
+class ClassEntry(Frozen):
     """A class of nuclei: its name and the colour it is drawn in ("#rrggbb")."""
 
     name: str
     color: str = "#56b4e9"
 
 
-class EncoderEntry(_Frozen):
+class EncoderEntry(Frozen):
     """Which encoder the model stands on.
 
     ``stored`` says whether its weights are in ``model.safetensors``; where they are not (frozen weights of a hub, with
@@ -42,15 +59,7 @@ class EncoderEntry(_Frozen):
     commercial: Literal["yes", "no", "unknown"] = "unknown"
 
 
-class DecoderEntry(_Frozen):
-    """Build arguments of the decoder."""
-
-    kind: Literal["skip"] = "skip"
-    widths: tuple[int, int, int, int] = (128, 96, 64, 32)
-    image_widths: tuple[int, int] = (16, 32)
-
-
-class TrainingData(_Frozen):
+class TrainingData(Frozen):
     """A data set that the model has seen."""
 
     name: str
@@ -62,7 +71,7 @@ class TrainingData(_Frozen):
     note: str | None = None
 
 
-class ModelCard(_Frozen):
+class ModelCard(Frozen):
     """Everything about a model that is not a weight.
 
     Args:
@@ -74,7 +83,10 @@ class ModelCard(_Frozen):
         crop: Side of the crops it was trained on, pixels.
         encoder: The encoder's entry.
         decoder: The decoder's entry.
-        postprocessing: Thresholds of the watershed.
+        classifier: Where classes come from; of no account without classes.
+        method: What was added to the encoder and trained of it; None in version 1, which knew ``frozen`` and ``full``
+            (see ``encoder.frozen``), that add nothing.
+        postprocessing: Thresholds of the step from maps to instances; of the decoder's kind.
         data: What it was trained on, the encoder's known training data included.
         training: Steps, seed, method and other facts of the run.
         metrics: Scores with their protocol, only of runs that were made.
@@ -88,12 +100,20 @@ class ModelCard(_Frozen):
     mpp: float = Field(gt=0)
     crop: int = 256
     encoder: EncoderEntry
-    decoder: DecoderEntry = DecoderEntry()
-    postprocessing: PostProcessing = PostProcessing()
+    decoder: AnyDecoder = DecoderEntry()
+    classifier: ClassifierEntry = ClassifierEntry()
+    method: MethodOptions | None = None
+    postprocessing: AnyProcessing = PostProcessing()
     data: tuple[TrainingData, ...] = ()
     training: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     metrics: tuple[dict[str, str | int | float | None], ...] = ()
     weights_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> ModelCard:
+        if (given := _processing_kind(self.postprocessing)) != self.decoder.kind:
+            raise ValueError(f"post-processing of the kind {given} with a decoder of the kind {self.decoder.kind}")
+        return self
 
     @property
     def class_names(self) -> list[str]:

@@ -31,7 +31,7 @@ def _resized(x: torch.Tensor, size: torch.Size | tuple[int, int]) -> torch.Tenso
 
 
 class SkipDecoder(nn.Module):
-    """Upsampling decoder with four levels (strides 16, 8, 4, 2) and a full-resolution head.
+    """Upsampling decoder with four levels (strides 16, 8, 4, 2) and a head at full resolution, or at stride 2.
 
     Args:
         channels: Channels of the encoder's features, fine to coarse (or shallow to deep where all have one stride).
@@ -39,6 +39,7 @@ class SkipDecoder(nn.Module):
         widths: Channels of the decoder at strides 16, 8, 4, 2.
         image_widths: Channels of the image path at strides 1 and 2.
         dropout: Share of the deepest features dropped in training.
+        grid: Stride of the maps that are made, 1 or 2.
 
     The deepest feature feeds stride 16, the one before it stride 8, and so on; with fewer features than levels the
     finest is left to the image path, with more the extra shallow ones are joined at stride 2.
@@ -52,6 +53,7 @@ class SkipDecoder(nn.Module):
         widths: tuple[int, int, int, int] = (128, 96, 64, 32),
         image_widths: tuple[int, int] = (16, 32),
         dropout: float = 0.1,
+        grid: int = 1,
     ) -> None:
         super().__init__()
         if not channels:
@@ -72,7 +74,7 @@ class SkipDecoder(nn.Module):
         self.dropout = nn.Dropout2d(dropout)
         self.image_fine = _block(3, image_widths[0])
         self.image_half = _block(image_widths[0], image_widths[1], stride=2)
-        self.fuse = _block(widths[-1] + image_widths[0], widths[-1])
+        self.fuse = _block(widths[-1] + image_widths[0], widths[-1]) if grid == 1 else None
         self.head = nn.Conv2d(widths[-1], outputs, 1)
 
     def forward(self, image: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
@@ -83,7 +85,7 @@ class SkipDecoder(nn.Module):
             features: The encoder's maps, in the order of ``channels``.
 
         Returns:
-            (N, outputs, H, W) float: the raw maps at the image's resolution.
+            (N, outputs, H, W) float: the raw maps at the image's resolution; half of it with a grid of 2, rounded up.
         """
         height, width = image.shape[-2:]
         deep_first = features[::-1]
@@ -100,6 +102,7 @@ class SkipDecoder(nn.Module):
                 parts.append(half)
             x = self.blocks[level](torch.cat(parts, 1))
         assert x is not None  # noqa: S101 - the loop runs four times
-        x = self.fuse(torch.cat([_resized(x, (height, width)), fine], 1))
+        if self.fuse is not None:
+            x = self.fuse(torch.cat([_resized(x, (height, width)), fine], 1))
         maps: torch.Tensor = self.head(x)
         return maps

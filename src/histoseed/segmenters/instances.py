@@ -6,10 +6,6 @@ Follows the published post-processing of "Mind the Gap" / CISCA with two changes
   two touching nuclei it falls from +1 to -1. No map is rescaled by its own minimum and maximum, so the result at a
   pixel does not depend on what else the tile shows.
 - Sizes are given in micrometres and turned into pixels at the resolution at hand.
-
-Flooding pixel by pixel is the slow part. It is spent only where it decides something: a component of the foreground
-with one marker is that marker's, and of the other components only pixels without a marker, and the marker pixels beside
-them, enter the queue. The result is that of a watershed of the whole image.
 """
 
 from __future__ import annotations
@@ -20,15 +16,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from skimage.segmentation import watershed
 
-__all__ = ["PostProcessing", "class_probabilities", "energy_of", "foreground_scores", "instance_labels"]
+from histoseed.segmenters.watershed import Floats, Labels, components, fill_holes, flood, kept
 
-Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int32]
-Mask = npt.NDArray[np.bool_]
-
-_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+__all__ = [
+    "PostProcessing",
+    "class_probabilities",
+    "energy_of",
+    "foreground_scores",
+    "instance_labels",
+    "mean_over",
+    "sums_over",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,58 +92,6 @@ def energy_of(semantic: Floats, distances: Floats, how: PostProcessing, mpp: flo
     return energy
 
 
-def _kept(area: npt.NDArray[np.integer], least: float) -> Labels:
-    """New number of each label, 1..n in the old order; 0 for the background and for objects of fewer pixels."""
-    keep = area >= least
-    keep[0] = False
-    number = np.zeros(len(area), np.int32)
-    number[keep] = np.arange(1, keep.sum() + 1, dtype=np.int32)
-    return number
-
-
-def _components(mask: Mask, *, connectivity: int) -> tuple[Labels, Labels]:
-    """Label image of the components and their areas; entry 0 is what the mask leaves out."""
-    _, labels, table, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S
-    )
-    return np.asarray(labels, dtype=np.int32), np.asarray(table[:, cv2.CC_STAT_AREA], dtype=np.int32)
-
-
-def _fill_holes(mask: Mask, largest: float) -> Mask:
-    holes, area = _components(~mask, connectivity=4)
-    small = area < largest
-    small[0] = False
-    # What touches the border of the image may go on outside: it is no hole.
-    small[np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])] = False
-    return mask | np.take(small, holes) if small.any() else mask
-
-
-def _flood(energy: Floats, markers: Labels, mask: Mask) -> Labels:
-    """The watershed of ``-energy`` from the markers within the mask, 4-connected.
-
-    A component of the mask without a marker becomes one object of its own.
-    """
-    parts, area = _components(mask, connectivity=4)
-    at = np.flatnonzero(markers)
-    label, part = markers.ravel()[at], parts.ravel()[at]
-    owner = np.zeros(len(area), np.int32)
-    owner[part] = label
-    contested = np.zeros(len(area), bool)
-    contested[part[owner[part] != label]] = True
-    # Nuclei too faint or too small to reach the marker level: their whole component.
-    faint = owner == 0
-    faint[0] = False
-    owner[faint] = markers.max(initial=0) + np.arange(1, faint.sum() + 1, dtype=np.int32)
-    labels = np.take(owner, parts)
-    if not contested.any():
-        return labels
-    disputed = np.take(contested, parts)
-    open_ = disputed & (markers == 0)
-    shore = cv2.dilate(open_.astype(np.uint8), _CROSS).astype(bool) & disputed & ~open_
-    flooded = watershed(-energy, np.where(shore, markers, 0), mask=open_ | shore)  # type: ignore[no-untyped-call]
-    return np.where(disputed, np.where(open_, flooded, markers), labels).astype(np.int32, copy=False)
-
-
 def instance_labels(semantic: Floats, distances: Floats, how: PostProcessing, mpp: float) -> Labels:
     """Label image of the nuclei.
 
@@ -158,15 +105,15 @@ def instance_labels(semantic: Floats, distances: Floats, how: PostProcessing, mp
         (H, W) int32, 0 = background, labels 1..n without gaps.
     """
     pixel = mpp * mpp
-    mask = _fill_holes(semantic[0] <= 1 - how.foreground, how.max_hole_um2 / pixel)
+    mask = fill_holes(semantic[0] <= 1 - how.foreground, how.max_hole_um2 / pixel)
     energy = energy_of(semantic, distances, how, mpp)
-    seeds, area = _components(mask & (energy >= how.marker), connectivity=8)
-    markers = np.take(_kept(area, how.min_marker_um2 / pixel), seeds)
-    labels = _flood(energy, markers, mask)
-    return np.take(_kept(np.bincount(labels.ravel()), how.min_area_um2 / pixel), labels)
+    seeds, area = components(mask & (energy >= how.marker), connectivity=8)
+    markers = np.take(kept(area, how.min_marker_um2 / pixel), seeds)
+    labels = flood(energy, markers, mask)
+    return np.take(kept(np.bincount(labels.ravel()), how.min_area_um2 / pixel), labels)
 
 
-def _sums(labels: Labels, maps: Sequence[Floats]) -> npt.NDArray[np.float64]:
+def sums_over(labels: Labels, maps: Sequence[Floats]) -> npt.NDArray[np.float64]:
     """Sum of each map over the pixels of each object. (n, number of maps)."""
     flat = labels.ravel()
     count = int(flat.max(initial=0))
@@ -174,6 +121,13 @@ def _sums(labels: Labels, maps: Sequence[Floats]) -> npt.NDArray[np.float64]:
     label = flat[at]
     sums = [np.bincount(label, np.take(values.ravel(), at), minlength=count + 1)[1:] for values in maps]
     return np.stack(sums, 1)
+
+
+def mean_over(labels: Labels, probability: Floats) -> Floats:
+    """Mean of a probability map (H, W) over the pixels of each of n objects. (n,) float32 in [0, 1]."""
+    area = np.bincount(labels.ravel())[1:]
+    mean = sums_over(labels, [probability])[:, 0] / np.maximum(area, 1)
+    return np.asarray(np.clip(mean, 0, 1), dtype=np.float32)
 
 
 def foreground_scores(labels: Labels, semantic: Floats) -> Floats:
@@ -187,7 +141,7 @@ def foreground_scores(labels: Labels, semantic: Floats) -> Floats:
         (n,) float32 in [0, 1].
     """
     area = np.bincount(labels.ravel())[1:]
-    score = 1 - _sums(labels, [semantic[0]])[:, 0] / np.maximum(area, 1)
+    score = 1 - sums_over(labels, [semantic[0]])[:, 0] / np.maximum(area, 1)
     return np.asarray(np.clip(score, 0, 1), dtype=np.float32)
 
 
@@ -201,6 +155,6 @@ def class_probabilities(labels: Labels, classes: Floats) -> Floats:
     Returns:
         (n, C - 1) float32, rows sum to 1.
     """
-    sums = _sums(labels, list(classes[1:]))
+    sums = sums_over(labels, list(classes[1:]))
     total = sums.sum(1, keepdims=True)
     return np.asarray(sums / np.maximum(total, 1e-12), dtype=np.float32)

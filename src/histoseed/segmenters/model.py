@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -21,11 +20,12 @@ from histoseed.encoders import FeaturePyramid, build_encoder
 from histoseed.errors import ModelError
 from histoseed.files import sha256_of, staged_folder, write_bytes, write_json
 from histoseed.segmenters.card import FORMAT_VERSION, ModelCard
-from histoseed.segmenters.decoder import SkipDecoder
-from histoseed.segmenters.targets import DISTANCES, SEMANTIC
+from histoseed.segmenters.cell_tokens import CellClassifier, CellTokens
+from histoseed.segmenters.interface import DenseMaps, Representation
+from histoseed.segmenters.kinds import kind_of
+from histoseed.segmenters.methods import prepare
 
 __all__ = [
-    "Maps",
     "Segmenter",
     "load_segmenter",
     "mix_with",
@@ -38,20 +38,9 @@ __all__ = [
 CARD = "model.json"
 WEIGHTS = "model.safetensors"
 
-
-@dataclass(frozen=True, slots=True)
-class Maps:
-    """Dense predictions of a batch, float32.
-
-    Args:
-        semantic: (N, 3, H, W) probabilities of background, body, boundary between touching nuclei.
-        distances: (N, 4, H, W) directional maps in [-1, 1].
-        classes: (N, 1 + C, H, W) class probabilities, class 0 unclassified; None without classes.
-    """
-
-    semantic: npt.NDArray[np.float32]
-    distances: npt.NDArray[np.float32]
-    classes: npt.NDArray[np.float32] | None
+_ENCODER = "encoder."
+_PLAIN = ("frozen", "full")
+"""Methods that add nothing to an encoder."""
 
 
 @contextmanager
@@ -67,23 +56,40 @@ class Segmenter(nn.Module):
     """Encoder with skips, decoder, card.
 
     Args:
-        encoder: Gives the features of several depths.
+        encoder: Gives the features of several depths; prepared for the card's method.
         card: Says how the decoder is built and what its maps mean.
 
-    Shape: input (N, 3, H, W) RGB float in [0, 1]; output (N, 7 [+ 1 + classes], H, W) raw maps.
+    Shape: input (N, 3, H, W) RGB float in [0, 1]; output (N, outputs, h, w) raw maps, see
+    :meth:`~histoseed.segmenters.interface.Representation.outputs`.
     """
+
+    representation: Representation
 
     def __init__(self, encoder: FeaturePyramid, card: ModelCard) -> None:
         super().__init__()
         self.card = card
         self.encoder = encoder
-        outputs = SEMANTIC + DISTANCES + (1 + len(card.classes) if card.classes else 0)
-        self.decoder = SkipDecoder(
-            list(encoder.channels), outputs, widths=card.decoder.widths, image_widths=card.decoder.image_widths
-        )
+        self._adapted = _adapted_keys(encoder) if card.method and card.method.name not in _PLAIN else frozenset()
+        kind = kind_of(card.decoder.kind)
+        self.representation = kind.representation
+        tokens = bool(card.classes) and card.classifier.kind == "tokens"
+        self.map_classes = 0 if tokens else len(card.classes)
+        outputs = kind.representation.outputs(self.map_classes)
+        self.decoder = kind.build(card.decoder, list(encoder.channels), list(encoder.strides), outputs)
+        self.classifier: CellClassifier | None = None
+        if tokens:
+            how = card.classifier
+            self.classifier = CellClassifier(
+                encoder.channels[-1], len(card.classes), hidden=how.hidden, dropout=how.dropout
+            )
+
+    def stored_keys(self) -> set[str]:
+        """Keys of the state dict that go into the model's file: without frozen weights that a hub has."""
+        stored = self.card.encoder.stored
+        return {k for k in self.state_dict() if stored or not k.startswith(_ENCODER) or k in self._adapted}
 
     def decode(self, images: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
-        """Raw maps from images in [0, 1] and features already at hand. (N, outputs, H, W)."""
+        """Raw maps from images in [0, 1] and features already at hand. (N, outputs, h, w)."""
         maps: torch.Tensor = self.decoder((images - 0.5) / 0.5, features)
         return maps
 
@@ -92,7 +98,7 @@ class Segmenter(nn.Module):
         return self.decode(images, self.encoder(images))
 
     @torch.inference_mode()
-    def predict(self, images: torch.Tensor, *, dtype: torch.dtype = torch.float32) -> Maps:
+    def predict(self, images: torch.Tensor, *, dtype: torch.dtype = torch.float32) -> DenseMaps:
         """Maps of a batch, in evaluation mode.
 
         Args:
@@ -101,14 +107,26 @@ class Segmenter(nn.Module):
         """
         device = next(self.parameters()).device
         with _precision(device, dtype):
-            raw = self(images.to(device, memory_format=torch.channels_last))
-        raw = raw.float()
-        kinds = raw[:, SEMANTIC + DISTANCES :]
-        return Maps(
-            semantic=raw[:, :SEMANTIC].softmax(1).cpu().numpy(),
-            distances=raw[:, SEMANTIC : SEMANTIC + DISTANCES].tanh().cpu().numpy(),
-            classes=kinds.softmax(1).cpu().numpy() if self.card.classes else None,
-        )
+            given = images.to(device, memory_format=torch.channels_last)
+            features = self.encoder(given)
+            raw = self.decode(given, features)
+        maps = self.representation.activated(raw.float(), self.map_classes, self.decoder)
+        if self.classifier is None:
+            return maps
+        classifier = copy.deepcopy(self.classifier).float().cpu().eval()
+        tokens = features[-1].float().cpu()
+        return replace(maps, cells=CellTokens(tokens, (images.shape[-2], images.shape[-1]), classifier))
+
+
+def _adapted_keys(encoder: nn.Module) -> frozenset[str]:
+    """What a method trains of an encoder, statistics of trained layers included."""
+    keys: set[str] = set()
+    for name, module in encoder.named_modules():
+        trained = [key for key, p in module.named_parameters(recurse=False) if p.requires_grad]
+        if trained:
+            trained += [key for key, _ in module.named_buffers(recurse=False)]
+        keys.update(f"{_ENCODER}{name}.{key}" if name else _ENCODER + key for key in trained)
+    return frozenset(keys)
 
 
 def save_segmenter(model: Segmenter, folder: Path, *, half: bool = False, overwrite: bool = False) -> ModelCard:
@@ -132,8 +150,8 @@ def save_segmenter(model: Segmenter, folder: Path, *, half: bool = False, overwr
 
 def write_model_files(model: Segmenter, folder: Path, *, half: bool = False) -> ModelCard:
     """Write the two files of a model into an existing folder; the card goes last and names the hash of the weights."""
-    stored = model.card.encoder.stored
-    state = {k: v for k, v in model.state_dict().items() if stored or not k.startswith("encoder.")}
+    keys = model.stored_keys()
+    state = {k: v for k, v in model.state_dict().items() if k in keys}
     write_bytes(
         folder / WEIGHTS, save({k: _storable(v, half=half) for k, v in state.items()}, metadata={"format": "pt"})
     )
@@ -146,13 +164,13 @@ def write_model_files(model: Segmenter, folder: Path, *, half: bool = False) -> 
 def start_from(model: Segmenter, other: Segmenter) -> None:
     """Copy the weights of another model where they fit; of the last layer, the maps that do not depend on classes."""
     own = model.state_dict()
+    shared = model.representation.outputs(0)
     for key, value in other.state_dict().items():
         if key not in own:
             continue
         if own[key].shape == value.shape:
             own[key].copy_(value)
         elif key.startswith("decoder.head."):
-            shared = SEMANTIC + DISTANCES
             own[key][:shared].copy_(value[:shared])
 
 
@@ -169,6 +187,7 @@ def mix_with(model: Segmenter, other: Segmenter, share: float) -> None:
     known (Wortsman et al., 2022, "Robust fine-tuning of zero-shot models").
     """
     own = model.state_dict()
+    shared = model.representation.outputs(0)
     for key, value in other.state_dict().items():
         if key not in own or not own[key].dtype.is_floating_point:
             continue
@@ -176,7 +195,6 @@ def mix_with(model: Segmenter, other: Segmenter, share: float) -> None:
         if own[key].shape == given.shape:
             own[key].lerp_(given, share)
         elif key.startswith("decoder.head."):
-            shared = SEMANTIC + DISTANCES
             own[key][:shared].lerp_(given[:shared], share)
 
 
@@ -231,6 +249,8 @@ def load_segmenter(folder: Path, *, device: str = "cpu") -> Segmenter:
         raise ModelError(f"The weights are damaged ({error}).", where=path, fix="Copy the model again.") from error
     entry = card.encoder
     encoder = build_encoder(entry.name, weights="random" if entry.stored else entry.weights, image_size=card.crop)
+    if card.method is not None:
+        encoder = prepare(encoder, card.method.name, card.method)
     model = Segmenter(encoder, card)
     _load_strictly(model, state, path)
     return model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
@@ -239,7 +259,7 @@ def load_segmenter(folder: Path, *, device: str = "cpu") -> Segmenter:
 def _load_strictly(model: Segmenter, state: dict[str, torch.Tensor], path: Path) -> None:
     """Every tensor the card promises, and no other."""
     own = model.state_dict()
-    wanted = {k for k in own if model.card.encoder.stored or not k.startswith("encoder.")}
+    wanted = model.stored_keys()
     missing, unexpected = sorted(wanted - state.keys()), sorted(state.keys() - own.keys())
     shapes = [k for k in sorted(wanted & state.keys()) if own[k].shape != state[k].shape]
     if missing or unexpected or shapes:

@@ -24,10 +24,10 @@ from histoseed.encoders import EmbeddingCache
 from histoseed.errors import InputError
 from histoseed.files import write_bytes
 from histoseed.metrics import panoptic_quality
-from histoseed.segmenters import Segmenter, instance_labels, make_targets
+from histoseed.segmenters import Segmenter, instances_of
 from histoseed.training.augment import augment
 from histoseed.training.crops import Crop, Picture, draw_crop
-from histoseed.training.losses import representation_loss
+from histoseed.training.objectives import cell_class_loss, objective_of
 from histoseed.training.plan import TrainingPlan
 from histoseed.training.views import FeatureStore
 
@@ -65,11 +65,12 @@ def train(
         The history of all steps, those before an interruption included.
 
     Raises:
-        InputError: no picture, or a checkpoint of another run.
+        InputError: no picture, a model that is not prepared for the plan's method, or a checkpoint of another run.
     """
     if not pictures:
         raise InputError("There is nothing to train on: no annotated patch was given.")
     device = next(model.parameters()).device
+    _check_prepared(model, plan)
     frozen = plan.method == "frozen"
     _ = model.encoder.freeze() if frozen else model.encoder.unfreeze()
     store = FeatureStore(model, pictures, plan, cache=cache) if frozen else None
@@ -85,13 +86,16 @@ def train(
             torch.manual_seed(int(rng.integers(2**62)))
             if store is not None:
                 images, features, crops = store.batch(rng)
+                features = [f.to(device) for f in features]
                 with precision:
-                    maps = model.decode(images.to(device), [f.to(device) for f in features])
+                    maps = model.decode(images.to(device), features)
             else:
                 images, crops = _draw_batch(pictures, plan, rng)
                 with precision:
-                    maps = model(images.to(device, memory_format=torch.channels_last))
-        loss, parts = representation_loss(maps, _targets_of(crops, device))
+                    given = images.to(device, memory_format=torch.channels_last)
+                    features = model.encoder(given)
+                    maps = model.decode(given, features)
+        loss, parts = _loss_of(model, maps, features, crops, rng)
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(state.trained, plan.clip)
@@ -116,6 +120,15 @@ def train(
     return state.history
 
 
+def _check_prepared(model: Segmenter, plan: TrainingPlan) -> None:
+    """A method that adds to the encoder has been there already, or everything would be trained instead."""
+    given = "frozen" if model.card.method is None else model.card.method.name
+    plain = {"frozen", "full"}
+    if given != plan.method and not {given, plan.method} <= plain:
+        what = f"The model is prepared for {given}, the plan trains {plan.method}."
+        raise InputError(what, where="method", fix="Prepare the encoder with histoseed.segmenters.prepare.")
+
+
 def _draw_batch(
     pictures: Sequence[Picture], plan: TrainingPlan, rng: np.random.Generator
 ) -> tuple[torch.Tensor, list[Crop]]:
@@ -127,11 +140,25 @@ def _draw_batch(
     return augment(images, plan.augmentation, rng), crops
 
 
-def _targets_of(crops: Sequence[Crop], device: torch.device) -> Any:
+def _loss_of(
+    model: Segmenter,
+    maps: torch.Tensor,
+    features: Sequence[torch.Tensor],
+    crops: Sequence[Crop],
+    rng: np.random.Generator,
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """The loss of raw maps and features of some crops, and its parts."""
+    device = maps.device
     labels = torch.from_numpy(np.stack([c.labels for c in crops])).long().to(device)
     classes = torch.from_numpy(np.stack([c.classes for c in crops])).to(device)
     ignore = torch.from_numpy(np.stack([c.ignore for c in crops])).to(device)
-    return make_targets(labels, classes=classes, ignore=ignore)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    targets = model.representation.targets(labels, classes=classes, ignore=ignore, generator=generator)
+    loss, parts = objective_of(model.card.decoder.kind)(maps, targets, model.decoder)
+    if model.classifier is None:
+        return loss, parts
+    of_cells = cell_class_loss(model.classifier, features[-1], labels, classes)
+    return loss + of_cells, {**parts, "cell class": float(of_cells.detach())}
 
 
 def measured_quality(
@@ -151,9 +178,9 @@ def measured_quality(
     for picture in pictures[:16]:
         crop = draw_crop(picture, plan.crop, rng, scale=(1.0, 1.0), turn=False)
         images = torch.from_numpy(crop.image).permute(2, 0, 1)[None].float() / 255
-        maps = model.predict(images, dtype=dtype)
-        predicted = instance_labels(maps.semantic[0], maps.distances[0], model.card.postprocessing, model.card.mpp)
-        score = panoptic_quality(crop.labels, predicted, ignore=crop.ignore).pq
+        maps = model.predict(images, dtype=dtype).image(0)
+        found = instances_of(maps, (plan.crop, plan.crop), model.card, model.card.mpp)
+        score = panoptic_quality(crop.labels, found.labels, ignore=crop.ignore).pq
         if np.isfinite(score):
             scores.append(score)
     return float(np.mean(scores)) if scores else None
@@ -171,7 +198,8 @@ class _State:
         self.tracked = {
             k: v
             for k, v in model.state_dict(keep_vars=True).items()
-            if plan.method == "full" or not k.startswith("encoder.")
+            if not k.startswith("encoder.")
+            or (plan.method != "frozen" and (v.requires_grad or not isinstance(v, nn.Parameter)))
         }
         self.mean = {k: v.detach().clone() for k, v in self.tracked.items()}
         self.best: dict[str, torch.Tensor] = {}

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
 from histoseed.errors import InputError
+from histoseed.segmenters.methods import METHODS, MethodName
 from histoseed.training.augment import Augmentation
 
-__all__ = ["Method", "TrainingPlan"]
-
-Method = Literal["frozen", "full"]
+__all__ = ["TrainingPlan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +27,8 @@ class TrainingPlan:
         weight_decay: Of AdamW (Loshchilov & Hutter, 2019).
         clip: Largest norm of the gradient.
         ema: Decay of the moving average of the weights; the average is what is kept.
-        method: "frozen" trains the decoder on stored features, "full" the encoder as well.
+        method: "frozen" trains the decoder on stored features, "full" the encoder as well, any other what
+            :func:`histoseed.segmenters.prepare` says; the model must be prepared for it.
         views: Fixed augmented views of each patch whose features are stored ("frozen" only).
         seed: Of every random choice.
         report_every: Steps between two measurements of panoptic quality.
@@ -46,7 +45,7 @@ class TrainingPlan:
     weight_decay: float = 1e-2
     clip: float = 1.0
     ema: float = 0.99
-    method: Method = "frozen"
+    method: MethodName = "frozen"
     views: int = 8
     seed: int = 0
     report_every: int = 50
@@ -59,8 +58,9 @@ class TrainingPlan:
         for name in positive:
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise InputError("The value must be positive and finite.", where=name)
-        if self.method not in ("frozen", "full"):
-            raise InputError(f"There is no method {self.method!r}.", where="--method", fix="Use frozen or full.")
+        if self.method not in METHODS:
+            fix = f"Use one of {', '.join(METHODS)}."
+            raise InputError(f"There is no method {self.method!r}.", where="--method", fix=fix)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""

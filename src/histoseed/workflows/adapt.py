@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
 
 from histoseed._version import __version__
 from histoseed.datasets import Dataset, read_dataset
@@ -22,7 +24,7 @@ from histoseed.workflows.progress import Progress, Silent
 from histoseed.workflows.runs import Run, open_run
 
 if TYPE_CHECKING:
-    from histoseed.segmenters import ModelCard, Segmenter
+    from histoseed.segmenters import ClassifierEntry, MethodOptions, ModelCard, Segmenter
     from histoseed.training import TrainingPlan
 
 __all__ = ["adapt", "default_plan"]
@@ -30,7 +32,9 @@ __all__ = ["adapt", "default_plan"]
 MODEL_MPP = 0.25
 """Resolution of a model whose encoder does not come with a trained decoder."""
 
-Method = Literal["frozen", "full"]
+_ADDING = ("lora", "adapter", "side-branch")
+"""Methods that add weights to an encoder, or give some of its layers other names."""
+
 Validation = Literal["none", "within"]
 
 
@@ -51,7 +55,11 @@ def adapt(
     start: str | Path | None = None,
     patches: int | None = None,
     seed: int = 0,
-    method: Method | None = None,
+    decoder: str | None = None,
+    method: str | None = None,
+    classifier: Literal["map", "tokens"] | None = None,
+    decoder_options: Mapping[str, Any] | None = None,
+    method_options: Mapping[str, Any] | None = None,
     steps: int | None = None,
     batch: int | None = None,
     learning_rate: float | None = None,
@@ -77,14 +85,21 @@ def adapt(
         start: A model folder to start from instead; its encoder, resolution and decoder are taken over.
         patches: Number of annotated patches: crops of 64 um. None takes everything.
         seed: Of the draw of the patches and of the training.
-        method: ``frozen`` trains the decoder on stored features of fixed augmented views, ``full`` everything. None
-            takes ``full`` where the start is a trained model with the small bundled encoder, else ``frozen``.
+        decoder: A name of :data:`histoseed.segmenters.KINDS`; None takes that of the start, else ``skip``. A start
+            gives its decoder, so that any other begins with the encoder alone.
+        method: A name of :data:`histoseed.segmenters.METHODS`: ``frozen`` trains the decoder on stored features of
+            fixed augmented views, ``full`` everything. None takes ``full`` where the start is a trained model with the
+            small bundled encoder, else ``frozen``.
+        classifier: Where classes come from: ``map``: a map of the decoder; ``tokens``: the encoder's tokens in the box
+            of each cell, as in CellViT++. None takes that of the start, else ``map``.
+        decoder_options: Fields of the decoder's entry in ``model.json`` that differ from its defaults.
+        method_options: Fields of :class:`histoseed.segmenters.MethodOptions` that differ from its defaults.
         steps: Optimiser steps; None takes 80 from a trained decoder, 600 from an untrained one.
         batch: Crops a step.
         learning_rate: Peak of the schedule.
         start_share: Weight of the start when its weights are averaged with the adapted ones at the end, 0 to 1. None
             takes 0.5 where the start reaches two thirds of the adapted score on the annotated patches, else 0; see
-            :func:`histoseed.training.keep_of_start`.
+            :func:`histoseed.training.keep_of_start`. Only where the method adds nothing to the encoder.
         mpp: Microns per pixel to assume where the data set states none.
         model_mpp: Microns per pixel of the network; None takes that of the start, else 0.25.
         ignore_unlabelled: Patches are partly annotated: only what lies within 2 um of an object counts as background.
@@ -102,6 +117,7 @@ def adapt(
     Raises:
         HistoseedError: see :mod:`histoseed.errors`; nothing is written then.
     """
+    from histoseed.segmenters import ClassifierEntry
     from histoseed.training import keep_of_start, measured_quality, train
 
     if model_mpp is not None and known_mpp(model_mpp) is None:
@@ -114,10 +130,14 @@ def adapt(
     precision = choose_dtype(dtype, place)
     annotated = draw_patches(data, patches, seed, mpp=mpp)
     weights = ("bundled" if encoder == "bundled" else "hub") if weights is None else weights
-    first = _start_model(encoder, weights, start)
+    first = _start_model(encoder, weights, start, decoder)
     scale = model_mpp or (first.card.mpp if first else MODEL_MPP)
     if method is None:
         method = "full" if first is not None and first.card.encoder.name == "bundled" else "frozen"
+    parts = _parts(encoder, first, decoder, method, decoder_options, method_options)
+    if start_share and method in _ADDING:
+        fix = "Leave it out, or use --method full."
+        raise InputError(f"Weights of {method} have no start to be averaged with.", where="--start-share", fix=fix)
     plan = default_plan(
         trained=first is not None, seed=seed, method=method, steps=steps, batch=batch, learning_rate=learning_rate
     )
@@ -125,7 +145,9 @@ def adapt(
     kept_apart = max(1, len(pictures) // 4) if validation == "within" else 0
     if kept_apart and len(pictures) < 2:
         raise InputError("One patch cannot be split.", where="--validation within", fix="Use --validation none.")
-    model = _new_model(data, annotated, first, encoder, weights, scale, plan, name=name).to(place)
+    if classifier is not None:
+        parts = replace(parts, classifier=ClassifierEntry(kind=classifier))
+    model = _new_model(data, annotated, first, encoder, weights, scale, plan, parts, name=name).to(place)
     settings = {
         "encoder": encoder,
         "weights": str(weights),
@@ -136,6 +158,9 @@ def adapt(
         "ignore_unlabelled": ignore_unlabelled,
         "validation": validation,
         "start_share": start_share,
+        "decoder": parts.decoder.model_dump(mode="json"),
+        "classifier": parts.classifier.model_dump(mode="json"),
+        "method": parts.method.model_dump(mode="json"),
         "plan": asdict(plan),
     }
     inputs = {"dataset": data.path} | ({"start": Path(start)} if start is not None else {})
@@ -166,7 +191,7 @@ def adapt(
         )
         told.done()
         kept = None
-        if first is not None:
+        if first is not None and method not in _ADDING:
             kept = keep_of_start(
                 model, first.to(place), pictures[kept_apart:], plan,
                 share=start_share, validation=pictures[:kept_apart], dtype=precision,
@@ -197,13 +222,77 @@ def _reporter(told: Progress) -> Callable[[dict[str, float | None]], None]:
     return report
 
 
-def _start_model(encoder: str, weights: str | Path, start: str | Path | None) -> Segmenter | None:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The checked choice of a decoder and a method."""
+
+    decoder: Any
+    processing: Any
+    method: MethodOptions
+    classifier: ClassifierEntry
+
+
+def _start_model(encoder: str, weights: str | Path, start: str | Path | None, decoder: str | None) -> Segmenter | None:
     """The trained model whose decoder is the start, if any."""
     if start is not None:
-        return load_model(start)
-    if encoder == "bundled" and str(weights) == "bundled":
+        first = load_model(start)
+        kind = first.card.decoder.kind
+        if decoder not in {None, kind}:
+            fix = "Leave --decoder out, or name an --encoder instead of a --start."
+            raise InputError(f"The start has the decoder {kind}, not {decoder}.", where="--decoder", fix=fix)
+        return first
+    if encoder == "bundled" and str(weights) == "bundled" and decoder in {None, "skip"}:
         return load_model("bundled")
     return None
+
+
+def _parts(  # noqa: PLR0917 - one caller
+    encoder: str,
+    first: Segmenter | None,
+    decoder: str | None,
+    method: str,
+    decoder_options: Mapping[str, Any] | None,
+    method_options: Mapping[str, Any] | None,
+) -> _Parts:
+    """Decoder and method as they stand in the card.
+
+    Raises:
+        InputError: names or options that do not exist, or a combination that makes no sense.
+    """
+    from histoseed.segmenters import ClassifierEntry, MethodOptions, kind_of, why_not
+
+    name = decoder or (first.card.decoder.kind if first else "skip")
+    card = get_card(first.card.encoder.name if first else encoder)
+    reason = why_not(card, name, method)
+    if reason is not None:
+        raise InputError(
+            f"{card.name} with {name} and {method}: {reason}.",
+            where="--method",
+            fix="See docs/architecture.md, section Adapting.",
+        )
+    before = first.card.method if first else None
+    if before is not None and before.name in _ADDING and before.name != method:
+        fix = f"Use --method {before.name}, or start from the encoder."
+        raise InputError(f"The start was adapted by {before.name}, not by {method}.", where="--method", fix=fix)
+    kind = kind_of(name)
+    if first is not None and decoder_options:
+        raise InputError("The start gives the decoder as it is.", where="--set decoder", fix="Leave the option out.")
+    return _Parts(
+        first.card.decoder if first else _checked(kind.entry, decoder_options, "decoder"),
+        first.card.postprocessing if first else kind.processing(),
+        _checked(MethodOptions, {**(method_options or {}), "name": method}, "method"),
+        first.card.classifier if first else ClassifierEntry(),
+    )
+
+
+def _checked(entry: Callable[..., Any], options: Mapping[str, Any] | None, what: str) -> Any:
+    try:
+        return entry(**(options or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        names = ", ".join(getattr(entry, "model_fields", {}))
+        raise InputError(f"{first['msg']}.", where=f"--set {what}.{field}", fix=f"Fields are {names}.") from error
 
 
 def _new_model(  # noqa: PLR0917 - one caller
@@ -214,6 +303,7 @@ def _new_model(  # noqa: PLR0917 - one caller
     weights: str | Path,
     scale: float,
     plan: TrainingPlan,
+    parts: _Parts,
     *,
     name: str | None,
 ) -> Segmenter:
@@ -222,12 +312,11 @@ def _new_model(  # noqa: PLR0917 - one caller
 
     from histoseed.segmenters import (
         ClassEntry,
-        DecoderEntry,
         EncoderEntry,
         ModelCard,
-        PostProcessing,
         Segmenter,
         TrainingData,
+        prepare,
         start_from,
     )
 
@@ -262,15 +351,21 @@ def _new_model(  # noqa: PLR0917 - one caller
         mpp=scale,
         crop=plan.crop,
         encoder=entry,
-        decoder=first.card.decoder if first else DecoderEntry(),
-        postprocessing=first.card.postprocessing if first else PostProcessing(),
+        decoder=parts.decoder,
+        classifier=parts.classifier,
+        method=parts.method,
+        postprocessing=parts.processing,
         data=(*(first.card.data if first else ()), seen),
         training={"method": plan.method, "steps": plan.steps, "seed": plan.seed, "learning_rate": plan.learning_rate},
     )
     source = "random" if first else weights
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed)
-        model = Segmenter(build_encoder(entry.name, weights=source, seed=plan.seed, image_size=plan.crop), new)
+        built = build_encoder(entry.name, weights=source, seed=plan.seed, image_size=plan.crop)
+        if first is not None and (first.card.method is None or first.card.method.name not in _ADDING):
+            # Before the method gives some of its layers other names.
+            built.load_state_dict(first.encoder.state_dict())
+        model = Segmenter(prepare(built, plan.method, parts.method, seed=plan.seed), new)
     if first:
         start_from(model, first)
     return model
