@@ -105,7 +105,7 @@ def test_dataset_list(run: Run) -> None:
 
 def test_encoders(run: Run) -> None:
     names = [card["name"] for card in answer(run, "encoders", "list", "dinov2-*")["encoders"]]
-    assert names == ["dinov2-small", "dinov2-base"]
+    assert names == ["dinov2-small", "dinov2-base", "dinov2-large", "dinov2-giant"]
     card = answer(run, "encoders", "show", "dinov2-small")
     assert (card["licence"], card["patch_size"], card["unavailable"]) == ("apache-2.0", 14, None)
     assert "No encoder matches" in run("encoders", "list", "nothing-*").stdout

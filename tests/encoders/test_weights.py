@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +15,8 @@ from huggingface_hub import errors as hub_errors
 from safetensors.torch import save_file
 
 from histoseed.encoders import EncoderCard, build_encoder, get_card
-from histoseed.encoders.hub import fetch_weights, lock_path
+from histoseed.encoders.hub import fetch_weights
+from histoseed.encoders.store import WeightsStore
 from histoseed.encoders.weights import bundled_state
 from histoseed.errors import GatedModelError, ModelError, OutputError
 from histoseed.files import sha256_of
@@ -221,18 +221,41 @@ def test_the_first_download_is_recorded_and_a_later_change_refused(
     assert encoder.weights == f"hub, someone/tiny@{COMMIT}"
     assert (encoder.card.revision, encoder.card.sha256) == (COMMIT, sha)
     assert sha in caplog.text
-    lock = lock_path(card, settings)
-    assert json.loads(lock.read_text())["sha256"] == sha
+    store = WeightsStore(settings=settings)
+    record = store.record(card)
+    assert record is not None
+    assert (record.sha256, record.revision, record.hub_id) == (sha, COMMIT, "someone/tiny")
     assert torch.equal(encoder.network.state_dict()["pos_embed"], source.network.state_dict()["pos_embed"])
 
-    assert build_encoder(card, weights="hub", settings=settings).card == encoder.card
-    assert [call[2] for call in hub.calls] == [None, COMMIT]  # pinned from the second time on
+    again = build_encoder(card, weights="hub", settings=settings)
+    assert again.card == encoder.card
+    assert len(hub.calls) == 1  # the store has it
 
+    kept = store.path(card, record)
+    kept.unlink()
+    build_encoder(card, weights="hub", settings=settings)
+    assert [call[2] for call in hub.calls] == [None, COMMIT]  # the same revision, whatever the branch points to now
+
+    kept.unlink()
+    (hub.folder / "model.safetensors").unlink()
     save_file(network_state(build_encoder(card, seed=2)), hub.folder / "model.safetensors")
     with pytest.raises(ModelError, match="weights changed"):
         build_encoder(card, weights="hub", settings=settings)
-    lock.unlink()
+    assert not kept.exists()
+    (store.place(card) / "record.json").unlink()
     build_encoder(card, weights="hub", settings=settings)
+
+
+def test_a_stored_file_that_was_changed_is_refused(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = get_card("dinov2-small")
+    fake(monkeypatch, tmp_path, {"model.safetensors": b"as published"})
+    path = fetch_weights(card, settings).path
+    path.unlink()
+    path.write_bytes(b"as somebody likes it")
+    with pytest.raises(ModelError, match="weights changed"):
+        fetch_weights(card, settings)
 
 
 def test_a_hash_on_the_card_holds_at_the_first_download(
@@ -242,7 +265,7 @@ def test_a_hash_on_the_card_holds_at_the_first_download(
     card = replace(get_card("dinov2-small"), sha256="0" * 64, revision="1" * 40)
     with pytest.raises(ModelError, match="the encoder card records 0000"):
         fetch_weights(card, settings)
-    assert not lock_path(card, settings).exists()
+    assert not WeightsStore(settings=settings).place(card).exists()
 
 
 def test_the_pickled_file_is_taken_only_where_no_safe_one_exists(
@@ -252,8 +275,10 @@ def test_the_pickled_file_is_taken_only_where_no_safe_one_exists(
     found = fetch_weights(get_card("timm:resnet18.a1_in1k"), settings)
     assert found.filename == "pytorch_model.bin"
     assert [call[1] for call in hub.calls] == ["model.safetensors", "pytorch_model.bin"]
+    found.path.unlink()  # from the store: the record knows which file it was
     fetch_weights(get_card("timm:resnet18.a1_in1k"), settings)
     assert hub.calls[-1][1:] == ("pytorch_model.bin", COMMIT)
+    found.path.unlink()
     (hub.folder / "pytorch_model.bin").unlink()
     with pytest.raises(ModelError, match="holds none of"):
         fetch_weights(get_card("timm:resnet18.a1_in1k"), settings)
@@ -329,18 +354,36 @@ def test_a_full_disk_is_not_called_a_network_problem(
 
 
 def test_encoders_without_weights_on_the_hub_say_so(settings: Settings) -> None:
-    for card in (get_card("bundled"), replace(get_card("dinov2-small"), gated="unavailable")):
+    for card in (get_card("bundled"), get_card("rudolfv")):
         with pytest.raises(ModelError, match="no weights on the hub"):
             fetch_weights(card, settings)
+    with pytest.raises(ModelError, match=r"vit256_small_dino\.pth is handed out at https://github\.com") as caught:
+        fetch_weights(get_card("hipt-vit256"), settings)
+    assert "histoseed weights get hipt-vit256 --from FILE" in (caught.value.fix or "")
+    with pytest.raises(GatedModelError, match="end-user agreement"):
+        fetch_weights(get_card("kimianet"), settings)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"sha256": 3}'])
+@pytest.mark.parametrize("name", ["remedis", "rudolfv", "pluto", "keep", "mobile-sam"])
+def test_what_cannot_be_built_says_why(name: str) -> None:
+    card = get_card(name)
+    assert card.reason
+    with pytest.raises(ModelError) as caught:
+        build_encoder(name)
+    assert card.reason in caught.value.what
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", '{"sha256": 3}', '{"encoder": "x", "filename": "../../x", "sha256": "0", "bytes": 1}',
+     '{"encoder": "x", "filename": "record.json", "sha256": "0", "bytes": 1}'],
+)  # fmt: skip
 def test_a_damaged_record_is_no_licence_to_trust(
     content: str, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake(monkeypatch, tmp_path, {"model.safetensors": b"x"})
-    lock = lock_path(get_card("dinov2-small"), settings)
-    lock.parent.mkdir(parents=True)
-    lock.write_text(content)
-    with pytest.raises(ModelError, match="record of downloaded weights"):
+    place = WeightsStore(settings=settings).place(get_card("dinov2-small"))
+    place.mkdir(parents=True)
+    (place / "record.json").write_text(content)
+    with pytest.raises(ModelError, match=r"record of stored weights|is no file beside it"):
         fetch_weights(get_card("dinov2-small"), settings)

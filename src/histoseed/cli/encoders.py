@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Annotated
 
 import typer
@@ -16,11 +17,44 @@ app = typer.Typer(
 )
 
 
+class _Group(enum.StrEnum):
+    histoseed = "histoseed"
+    pathology = "pathology"
+    general = "general"
+    segment_anything = "segment-anything"
+
+
+def _count(text: str) -> float:
+    """A number of parameters: 86M, 1.1B, 22056576, 1e8.
+
+    Raises:
+        InputError: no number.
+    """
+    from histoseed.errors import InputError
+
+    scale = {"k": 1e3, "m": 1e6, "b": 1e9}.get(text[-1:].lower())
+    try:
+        return float(text[:-1]) * scale if scale else float(text)
+    except ValueError as error:
+        fix = "Give for instance 100M or 1.2e9."
+        raise InputError(f"{text!r} is no number of parameters.", where="--max-params", fix=fix) from error
+
+
 @app.command("list")
 def list_(
     pattern: Annotated[
         str, typer.Argument(metavar="[PATTERN]", help="Shell wildcard; timm:... searches all of timm.")
     ] = "*",
+    group: Annotated[
+        _Group | None, typer.Option("--group", help="Only encoders made for this.", show_default=False)
+    ] = None,
+    commercial: Annotated[
+        bool, typer.Option("--commercial", help="Only where the licence is known to allow commercial use.")
+    ] = False,
+    free: Annotated[bool, typer.Option("--free", help="Only weights that need no login and no permission.")] = False,
+    max_params: Annotated[
+        str | None, typer.Option("--max-params", metavar="N", help="Most parameters, for instance 100M or 1.2e9.")
+    ] = None,
     json: Json = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -29,12 +63,20 @@ def list_(
 
     Example: [cyan]histoseed encoders list[/cyan]
 
+    Small ones for a product: [cyan]histoseed encoders list --commercial --max-params 100M[/cyan]
+
     All ConvNeXt of timm: [cyan]histoseed encoders list 'timm:convnext*'[/cyan]
     """
-    from histoseed.encoders import list_cards, why_unavailable
+    from histoseed.encoders import list_encoders, why_unavailable
 
     out = Output("encoders list", json=json, quiet=quiet, overwrite=overwrite)
-    cards = list_cards(pattern)
+    cards = list_encoders(
+        pattern,
+        commercial=True if commercial else None,
+        gated=False if free else None,
+        max_params=None if max_params is None else _count(max_params),
+        group=None if group is None else group.value,
+    )
     rows = []
     for card in cards:
         size = "" if card.params is None else f"{card.params / 1e6:.1f} M"
@@ -43,14 +85,16 @@ def list_(
     if rows:
         out.say(rows_table(["name", "parameters", "licence", "commercial", "note"], rows, right=["parameters"]))
     else:
-        out.say(f"No encoder matches {pattern!r}.")
+        out.say(f"No encoder matches {pattern!r} and the other conditions.")
     out.say("Any other architecture of timm is timm:ARCH[.TAG]; `histoseed encoders show NAME` tells all of one.")
     out.result({"encoders": [card.as_dict() | {"unavailable": why_unavailable(card)} for card in cards]})
 
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="For instance dinov2-small or timm:resnet18.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="For instance dinov2-small, timm:resnet18, or the path of a model.")
+    ],
     json: Json = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -59,10 +103,10 @@ def show(
 
     Example: [cyan]histoseed encoders show dinov2-small[/cyan]
     """
-    from histoseed.encoders import get_card, why_unavailable
+    from histoseed.encoders import choose_encoder, why_unavailable
 
     out = Output("encoders show", json=json, quiet=quiet, overwrite=overwrite)
-    card = get_card(name)
+    card = choose_encoder(name).card
     facts = card.as_dict() | {"unavailable": why_unavailable(card)}
     out.say(facts_table({key: _in_words(value) for key, value in plain_values(facts).items()}))
     out.result(facts)

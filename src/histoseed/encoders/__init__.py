@@ -10,20 +10,25 @@ from typing import TYPE_CHECKING, Any
 from histoseed.encoders.build import build_encoder
 from histoseed.encoders.cache import EmbeddingCache, embed, embedding_key
 from histoseed.encoders.cards import EncoderCard
-from histoseed.encoders.registry import get_card, list_cards, why_unavailable
+from histoseed.encoders.choose import Chosen, choose_encoder
+from histoseed.encoders.lora import lora_targets
+from histoseed.encoders.registry import get_card, list_encoders, why_unavailable
 
 if TYPE_CHECKING:
     from histoseed.encoders.pyramid import FeaturePyramid
 
 __all__ = [
+    "Chosen",
     "EmbeddingCache",
     "EncoderCard",
     "FeaturePyramid",
     "build_encoder",
+    "choose_encoder",
     "embed",
     "embedding_key",
     "get_card",
-    "list_cards",
+    "list_encoders",
+    "lora_targets",
     "why_unavailable",
 ]
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from histoseed.encoders.cards import EncoderCard
+from histoseed.encoders.choose import choose_encoder, is_path
 from histoseed.encoders.hub import fetch_weights
-from histoseed.encoders.registry import get_card
+from histoseed.encoders.registry import why_unavailable
 from histoseed.encoders.taps import checked_taps
 from histoseed.errors import InputError, ModelError
 from histoseed.files import sha256_of
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
     from histoseed.encoders.pyramid import FeaturePyramid
     from histoseed.encoders.weights import State
 
-__all__ = ["build_encoder"]
+__all__ = ["build_encoder", "plan_encoder"]
 
 _SOURCES = ("random", "hub", "bundled")
 
 
 def build_encoder(
-    name: str | EncoderCard,
+    name: str | Path | EncoderCard,
     *,
-    weights: str | Path = "random",
+    weights: str | Path | None = None,
     seed: int = 0,
     image_size: int = 256,
     taps: Sequence[int] | None = None,
@@ -39,10 +40,12 @@ def build_encoder(
     """Build an encoder that gives feature maps at several depths.
 
     Args:
-        name: What :func:`histoseed.encoders.get_card` understands, or a card.
+        name: What :func:`histoseed.encoders.get_card` understands, the path of a model or checkpoint (see
+            :func:`histoseed.encoders.choose_encoder`), or a card.
         weights: ``random``: drawn from ``seed``, without any network; ``hub``: downloaded once from the Hugging Face
             hub, pinned and checked; ``bundled``: those in this package, for the encoder ``bundled``; or the path of a
-            ``.safetensors`` file or of a ``.pt``/``.pth``/``.bin`` file that holds only tensors, loaded strictly.
+            ``.safetensors`` file or of a ``.pt``/``.pth``/``.bin`` file, loaded strictly. None is ``random``; for a
+            path, what lies there.
         seed: Of the random weights. The global random state is left as it was.
         image_size: Side in pixels of the images it will mostly see; encoders with fixed windows are created for it.
         taps: Zero-based blocks or stages whose maps are handed out; None follows the card's rule.
@@ -52,7 +55,8 @@ def build_encoder(
         The encoder on the processor, in evaluation mode, its card filled in.
 
     Raises:
-        ModelError: no such encoder, weights that do not fit, a download that is impossible or changed.
+        ModelError: no such encoder or none that can be built (its card says why), weights that do not fit, a download
+            that is impossible or changed.
         GatedModelError: weights whose licence must be accepted first.
         DependencyError: the library that builds it is absent.
         InputError: an image size that is not positive.
@@ -62,32 +66,49 @@ def build_encoder(
     [2, 4, 8, 16]
     """
     from histoseed.encoders.pyramid import FeaturePyramid  # noqa: PLC0415  cards must be readable without torch
+    from histoseed.encoders.weights import load_strictly  # noqa: PLC0415
 
     if image_size < 1:
         raise InputError(f"An image size of {image_size} is not positive.", where="image_size")
-    card = get_card(name) if isinstance(name, str) else name
-    blueprint = _plan(card, image_size)
-    chosen = checked_taps(taps, blueprint.strides, card.name)
+    if isinstance(name, EncoderCard):
+        card, weights = name, "random" if weights is None else weights
+    else:
+        implied = weights is not None or isinstance(name, Path) or is_path(name)
+        chosen = choose_encoder(name, weights if implied else "random")
+        card, weights = chosen.card, chosen.weights
+    blueprint = plan_encoder(card, image_size)
+    tapped = checked_taps(taps, blueprint.strides, card.name)
     multiple = lcm(*blueprint.strides)
-    channels = _probe(card, blueprint, chosen, -(-image_size // multiple) * multiple)
+    channels = _probe(card, blueprint, tapped, -(-image_size // multiple) * multiple)
     # Before the network is made: a download that is refused is told at once.
     state, card, origin = _find_weights(card, weights, seed, settings)
     with _seeded(seed):
         network = blueprint.make()
         if state is not None:
-            blueprint.load(network, state, f"{card.name} <- {origin}")
+            where = f"{card.name} <- {origin}"
+            load_strictly(network, blueprint.translate(network, state, where), where)
     params = sum(p.numel() for p in network.parameters())
-    strides = [blueprint.strides[tap] for tap in chosen]
-    filled = _filled(card, blueprint, params, (channels, strides) if taps is None else None)
+    strides = [blueprint.strides[tap] for tap in tapped]
+    counted = params if not blueprint.sized or image_size == card.native_size else None
+    filled = replace(_filled(card, blueprint, counted, (channels, strides) if taps is None else None), params=params)
     pyramid = FeaturePyramid(
-        network, blueprint.features, filled, taps=chosen, channels=channels, strides=strides, size_multiple=multiple,
+        network, blueprint.features, filled, taps=tapped, channels=channels, strides=strides, size_multiple=multiple,
         image_size=image_size, weights=origin,
     )  # fmt: skip
     return pyramid.eval()
 
 
-def _plan(card: EncoderCard, image_size: int) -> Blueprint:
-    """The families are imported late: timm and transformers take seconds."""
+def plan_encoder(card: EncoderCard, image_size: int) -> Blueprint:
+    """How a card is built; see :class:`histoseed.encoders.family.Blueprint`.
+
+    Raises:
+        ModelError: nobody can build it; the card says why.
+        DependencyError: the library that builds it is absent.
+    """
+    if card.family == "none" or card.gated == "unavailable":
+        fix = f"See {card.page}, or choose another encoder." if card.page else "Choose another encoder."
+        raise ModelError(f"This encoder cannot be built: {why_unavailable(card)}.", where=card.name, fix=fix)
+    # The families are imported late: timm and transformers take seconds.
     if card.family == "timm":
         from histoseed.encoders.timm_family import plan  # noqa: PLC0415
     elif card.family == "transformers":
@@ -125,19 +146,17 @@ def _probe(card: EncoderCard, blueprint: Blueprint, taps: tuple[int, ...], size:
 
 
 def _filled(
-    card: EncoderCard, blueprint: Blueprint, params: int, levels: tuple[list[int], list[int]] | None
+    card: EncoderCard, blueprint: Blueprint, params: int | None, levels: tuple[list[int], list[int]] | None
 ) -> EncoderCard:
-    """The card with everything that only the built network tells.
+    """The card with everything that only the built network tells; what is None here is not compared.
 
     Raises:
         ModelError: the card states something else: the installed library builds another architecture.
     """
     isotropic = len(set(blueprint.strides)) == 1
-    facts: dict[str, Any] = {
-        "params": params,
-        "prefix_tokens": blueprint.prefix_tokens,
-        "patch_size": blueprint.patch_size,
-    }
+    facts: dict[str, Any] = {"prefix_tokens": blueprint.prefix_tokens, "patch_size": blueprint.patch_size}
+    if params is not None:
+        facts["params"] = params
     if levels is not None:
         facts |= {"dims": tuple(levels[0]), "strides": tuple(levels[1])}
     wrong = [f"{k} {getattr(card, k)} but {v}" for k, v in facts.items() if getattr(card, k) not in (None, v)]

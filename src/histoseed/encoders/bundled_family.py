@@ -10,7 +10,7 @@ from torch import nn
 from histoseed.encoders.cards import EncoderCard
 from histoseed.encoders.family import Blueprint
 from histoseed.encoders.small import SmallEncoder
-from histoseed.encoders.weights import State, encoder_part, load_strictly
+from histoseed.encoders.weights import State, encoder_part
 
 __all__ = ["plan"]
 
@@ -21,7 +21,7 @@ def plan(card: EncoderCard, image_size: int) -> Blueprint:
     kwargs = {key: tuple(value) if isinstance(value, list) else value for key, value in card.build.items()}
     with torch.device("meta"):
         strides = tuple(SmallEncoder(**kwargs).strides)
-    return Blueprint(make=partial(SmallEncoder, **kwargs), features=_features, load=_load, strides=strides)
+    return Blueprint(make=partial(SmallEncoder, **kwargs), features=_features, translate=_translate, strides=strides)
 
 
 def _features(network: nn.Module, x: torch.Tensor, taps: tuple[int, ...]) -> list[torch.Tensor]:
@@ -29,5 +29,6 @@ def _features(network: nn.Module, x: torch.Tensor, taps: tuple[int, ...]) -> lis
     return [levels[tap] for tap in taps]
 
 
-def _load(network: nn.Module, state: State, where: object) -> None:
-    load_strictly(network, encoder_part(state), where)
+def _translate(network: nn.Module, state: State, where: object) -> State:
+    del network, where
+    return encoder_part(state)

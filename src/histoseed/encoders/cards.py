@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 __all__ = [
+    "AS_IT_IS",
     "CLIP",
     "HALF",
     "IMAGENET",
@@ -14,12 +15,17 @@ __all__ = [
     "EncoderCard",
     "Family",
     "Gate",
+    "Group",
+    "Layout",
     "TapNorm",
     "TapRule",
+    "Triple",
     "commercial_use",
 ]
 
-Family = Literal["bundled", "timm", "transformers"]
+Family = Literal["bundled", "timm", "transformers", "none"]
+Group = Literal["histoseed", "pathology", "general", "segment-anything"]
+Layout = Literal["clip", "dino", "dinov2", "kimianet", "musk", "sam", "sam2", "swin", "torchvision", "trunk"]
 Commercial = Literal["yes", "no", "unknown"]
 Gate = Literal["none", "click", "manual", "unavailable"]
 TapRule = Literal["auto", "four-blocks", "all-stages"]
@@ -35,6 +41,9 @@ HALF: tuple[Triple, Triple] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 CLIP: tuple[Triple, Triple] = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 """Mean and standard deviation of CLIP's training pictures (Radford et al., 2021)."""
 
+AS_IT_IS: tuple[Triple, Triple] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+"""For encoders that take pixels in [0, 1] without mean and standard deviation."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderCard:
@@ -42,17 +51,23 @@ class EncoderCard:
 
     Args:
         name: What the user types.
-        family: Who builds it: ``bundled`` (this package), ``timm`` or ``transformers``.
+        family: Who builds it: ``bundled`` (this package), ``timm``, ``transformers``, or ``none``: nobody, see
+            ``reason``.
+        group: Where it is listed: what it was made for.
         arch: Name of the architecture inside the family, with timm's tag where there is one.
         build: Arguments of the architecture that differ from its defaults; JSON values only.
         hub_id: Repository on the Hugging Face hub; None where there is none.
-        filename: File in that repository; None tries ``model.safetensors``, then ``pytorch_model.bin``.
+        filename: File in that repository, or what the file is called where there is no repository; None tries
+            ``model.safetensors``, then ``pytorch_model.bin``.
+        layout: How the tensors of the published file are named where that is not the network's own way, see
+            :mod:`histoseed.encoders.layouts`; a file in the network's own naming is read as well.
         revision: Commit of that repository; None until the first download records it.
         sha256: Hex digest of the weights file; None until the first download records it.
         licence: Identifier of the weights' licence; None where the source states none.
         commercial: Whether that licence allows commercial use.
         gated: ``none``; ``click``: log in and accept; ``manual``: the owners approve each request;
             ``unavailable``: never released.
+        reason: Why it cannot be built here, for cards without a builder.
         page: Where the licence stands and access is asked for.
         mpp: Microns per pixel the authors advise; None for encoders that were not made for tissue.
         native_size: Side of the training images in pixels.
@@ -76,14 +91,17 @@ class EncoderCard:
     name: str
     family: Family
     arch: str
+    group: Group = "general"
     build: Mapping[str, Any] = field(default_factory=dict, hash=False)
     hub_id: str | None = None
     filename: str | None = None
+    layout: Layout | None = None
     revision: str | None = None
     sha256: str | None = None
     licence: str | None = None
     commercial: Commercial = "unknown"
     gated: Gate = "none"
+    reason: str | None = None
     page: str | None = None
     mpp: float | None = None
     native_size: int | None = None

@@ -23,15 +23,18 @@ class Blueprint:
     Args:
         make: Makes the network with random weights, on the default device, from the global random state.
         features: Runs it up to the last tap. A module-level function, so that an encoder can be pickled.
-        load: Puts the tensors of a file into it strictly; the third argument says where they come from.
+        translate: Answers the tensors of a file under the network's own names; the third argument says where they
+            come from. What still does not fit is found by the strict comparison afterwards.
         strides: Input pixels a cell covers, for every depth that can be tapped.
         patch_size: Pixels a token covers; None for hierarchical encoders.
         prefix_tokens: Tokens in front of the patch tokens.
+        sized: The network was made for one image size, and the number of its parameters may depend on it.
     """
 
     make: Callable[[], nn.Module]
     features: Features
-    load: Callable[[nn.Module, State, object], None]
+    translate: Callable[[nn.Module, State, object], State]
     strides: tuple[int, ...]
     patch_size: int | None = None
     prefix_tokens: int = 0
+    sized: bool = False

@@ -1,9 +1,8 @@
-"""Weights from the Hugging Face hub: pinned at the first download, refused when they change later."""
+"""Weights from the store, else from the Hugging Face hub: pinned at the first download, refused when they change."""
 
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import re
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from histoseed.encoders.cards import EncoderCard
+from histoseed.encoders.store import Record, WeightsStore
 from histoseed.errors import DependencyError, GatedModelError, ModelError, OutputError
-from histoseed.files import sha256_of, write_json
+from histoseed.files import sha256_of
 from histoseed.settings import Settings, read_settings
 
-__all__ = ["HubFile", "fetch_weights", "lock_path"]
+__all__ = ["HubFile", "fetch_weights"]
 
 _LOG = logging.getLogger("histoseed.encoders")
 _TRIED = ("model.safetensors", "pytorch_model.bin")
@@ -29,8 +29,8 @@ class HubFile:
 
     Args:
         path: Where it lies.
-        filename: Its name in the repository.
-        revision: The repository's commit it came from; None where the hub's cache does not tell.
+        filename: Its name in the repository, or in the store where it comes from none.
+        revision: The repository's commit it came from; None where that is not known.
         sha256: Hex digest of its bytes.
     """
 
@@ -40,63 +40,68 @@ class HubFile:
     sha256: str
 
 
-def lock_path(card: EncoderCard, settings: Settings) -> Path:
-    """The file that remembers revision and hash of a card's weights.
+def fetch_weights(card: EncoderCard, settings: Settings | None = None, store: WeightsStore | None = None) -> HubFile:
+    """A card's weights from the store, or downloaded into it.
 
-    One file for each repository: two processes that download different encoders never write the same one.
-    """
-    name = str(card.hub_id).replace("/", "--") + (f"--{card.filename}" if card.filename else "")
-    return settings.cache_dir.expanduser() / "weights" / f"{name}.lock.json"
-
-
-def fetch_weights(card: EncoderCard, settings: Settings | None = None) -> HubFile:
-    """Download a card's weights, or take them from the cache.
-
-    The first download writes revision and SHA-256 to :func:`lock_path`; from then on exactly that revision is asked
-    for, and a file with another hash is refused. What the card itself pins goes before what the lock says.
+    The first download records revision and SHA-256 in the store; from then on the stored file is used as long as it has
+    that hash, and where it is gone exactly that revision is asked for. What the card itself pins goes before what the
+    record says. What is stored needs neither a network nor a login.
 
     Raises:
         GatedModelError: the licence must be accepted first, or no login is known for a gated repository.
-        ModelError: no such weights, no network and nothing in the cache, or a hash that differs.
+        ModelError: no such weights, no network and nothing in the store, or a hash that differs.
+        OutputError: the store cannot be written.
     """
     settings = read_settings() if settings is None else settings
-    if card.hub_id is None or card.gated == "unavailable":
-        raise ModelError(
-            "This encoder has no weights on the hub.", where=card.name, fix='Use weights="random" or a file.'
-        )
+    store = WeightsStore(settings=settings) if store is None else store
+    record = store.record(card)
+    if record is not None and store.path(card, record).is_file():
+        path = store.path(card, record)
+        found = HubFile(path, record.source or record.filename, record.revision, sha256_of(path))
+        _compare(card, record, found)
+        return found
+    _refuse_without_repository(card)
     _refuse_without_login(card)
-    lock = lock_path(card, settings)
-    pinned = _read_lock(lock)
-    revision = card.revision or pinned.get("revision")
-    path, filename = _download(card, revision, settings, pinned.get("filename"))
+    revision = card.revision or (record.revision if record else None)
+    path, filename = _download(card, revision, settings, record.source if record else None)
     found = HubFile(path, filename, _commit_of(path) or revision, sha256_of(path))
-    expected, source = (card.sha256, "the encoder card") if card.sha256 else (pinned.get("sha256"), lock)
-    if expected is not None and found.sha256 != expected:
-        raise ModelError(
-            f"The weights changed: SHA-256 {found.sha256[:16]}..., but {source} records {expected[:16]}...",
-            where=f"{card.name} ({path})",
-            fix="Remove the downloaded file and fetch it again; if the change is wanted, remove the lock file first."
-            if source is lock
-            else "Remove the downloaded file and fetch it again.",
-        )
-    if not pinned:
-        record = {"hub_id": card.hub_id, "filename": filename, "revision": found.revision, "sha256": found.sha256}
-        write_json(lock, record)
+    _compare(card, record, found)
+    kept = store.keep(card, path, revision=found.revision, source=filename)
+    if record is None:
         _LOG.warning("first download of %s: revision %s, SHA-256 %s recorded in %s", card.name, found.revision,
-                     found.sha256, lock)  # fmt: skip
-    return found
+                     found.sha256, store.place(card))  # fmt: skip
+    return HubFile(store.path(card, kept), filename, found.revision, kept.sha256)
 
 
-def _read_lock(path: Path) -> dict[str, str]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise ModelError("The record of downloaded weights cannot be read.", where=path, fix="Remove it.") from error
-    if not isinstance(value, dict) or not isinstance(value.get("sha256"), str):
-        raise ModelError("The record of downloaded weights names no SHA-256.", where=path, fix="Remove it.")
-    return {key: text for key, text in value.items() if isinstance(text, str)}
+def _compare(card: EncoderCard, record: Record | None, found: HubFile) -> None:
+    """Refuse a file of another hash than the card pins, or the record where the card pins none."""
+    expected = card.sha256 or (record.sha256 if record else None)
+    if expected is None or found.sha256 == expected:
+        return
+    source = "the encoder card" if card.sha256 else "its record"
+    raise ModelError(
+        f"The weights changed: SHA-256 {found.sha256[:16]}..., but {source} records {expected[:16]}...",
+        where=f"{card.name} ({found.path})",
+        fix="Remove the file and fetch it again; if the change is wanted, remove its whole folder first."
+        if source != "the encoder card"
+        else "Remove the file and fetch it again.",
+    )
+
+
+def _refuse_without_repository(card: EncoderCard) -> None:
+    if card.hub_id is not None and card.gated != "unavailable":
+        return
+    if card.gated == "unavailable" or card.family in ("bundled", "none"):
+        reason = f": {card.reason}" if card.reason else ""
+        fix = 'Use weights="random" or a file.'
+        raise ModelError(f"This encoder has no weights on the hub{reason}.", where=card.name, fix=fix)
+    name = card.filename or "The file"
+    where = f"{name} is handed out at {card.page}" if card.page else f"{name} is handed out by its authors"
+    what = f"This encoder has no weights on the hub. {where} (licence {card.licence or 'not stated'})."
+    fix = f"Fetch the file there, then: histoseed weights get {card.name} --from FILE, or give its path as weights."
+    if card.gated != "none":
+        raise GatedModelError(what, where=card.page or card.name, fix=fix)
+    raise ModelError(what, where=card.name, fix=fix)
 
 
 def _refuse_without_login(card: EncoderCard) -> None:
@@ -157,8 +162,8 @@ def _unreachable(card: EncoderCard, error: BaseException) -> ModelError:
         f"The weights of {card.name} are not on this machine, and {card.hub_id} on huggingface.co cannot be reached "
         f"({reason}).",
         where=card.name,
-        fix="Connect to the network once (HF_HUB_OFFLINE must be unset), or download the file elsewhere and give its "
-        'path; weights="random" needs nothing.',
+        fix="Connect to the network once (HF_HUB_OFFLINE must be unset), or run `histoseed weights get` elsewhere and "
+        'copy its folder here, or give the path of the file; weights="random" needs nothing.',
     )
 
 

@@ -1,90 +1,42 @@
-"""The named encoder cards, and how a name finds its card."""
+"""How a name finds its encoder card, and which cards there are."""
 
 from __future__ import annotations
 
 import difflib
 import fnmatch
 import importlib.util
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from histoseed.encoders.cards import HALF, IMAGENET, EncoderCard
-from histoseed.errors import ModelError
+from histoseed.encoders.cards import EncoderCard, Group
+from histoseed.encoders.zoo import ALL
+from histoseed.errors import InputError, ModelError
 
-__all__ = ["CARDS", "get_card", "list_cards", "nearest", "why_unavailable"]
+__all__ = ["CARDS", "get_card", "list_encoders", "nearest", "why_unavailable"]
 
-_HUB = "https://huggingface.co/"
-_DINOV2 = "Oquab et al., DINOv2: Learning Robust Visual Features without Supervision, TMLR 2024"
-_AUGREG = "Steiner et al., How to train your ViT?, TMLR 2022"
-_TIMM = "timm 1.0.31 pretrained cfg; parameters counted on the meta device"
-
-
-def _vit(size: str, dim: int, params: int) -> EncoderCard:
-    arch = f"vit_{size}_patch16_224.augreg_in21k"
-    return EncoderCard(
-        name=f"timm:{arch}", family="timm", arch=arch, hub_id=f"timm/{arch}", licence="apache-2.0", commercial="yes",
-        page=f"{_HUB}timm/{arch}", native_size=224, mean=HALF[0], std=HALF[1], patch_size=16, prefix_tokens=1,
-        dims=(dim,) * 4, strides=(16,) * 4, params=params, taps="four-blocks", tap_norm="layer", citation=_AUGREG,
-        evidence=_TIMM,
-    )  # fmt: skip
-
-
-def _stages(
-    arch: str, dims: tuple[int, ...], params: int, citation: str, *, licence: str = "apache-2.0"
-) -> EncoderCard:
-    strides = (2, 4, 8, 16, 32)[-len(dims) :]
-    return EncoderCard(
-        name=f"timm:{arch}", family="timm", arch=arch, hub_id=f"timm/{arch}", licence=licence, commercial="yes",
-        page=f"{_HUB}timm/{arch}", native_size=224, mean=IMAGENET[0], std=IMAGENET[1], prefix_tokens=0, dims=dims,
-        strides=strides, params=params, taps="all-stages", tap_norm="none", citation=citation, evidence=_TIMM,
-    )  # fmt: skip
-
-
-def _dinov2(size: str, dim: int, heads: int, params: int) -> EncoderCard:
-    hub_id = f"facebook/dinov2-{size}"
-    return EncoderCard(
-        name=f"dinov2-{size}", family="transformers", arch="Dinov2Model", hub_id=hub_id, filename="model.safetensors",
-        build={"hidden_size": dim, "num_hidden_layers": 12, "num_attention_heads": heads, "image_size": 518,
-               "patch_size": 14},
-        licence="apache-2.0", commercial="yes", page=f"{_HUB}{hub_id}", native_size=518, mean=IMAGENET[0],
-        std=IMAGENET[1], patch_size=14, prefix_tokens=1, dims=(dim,) * 4, strides=(14,) * 4, params=params,
-        taps="four-blocks", tap_norm="layer", citation=_DINOV2,
-        evidence="config.json on the hub; parameters counted on the meta device with transformers 5.23",
-    )  # fmt: skip
-
-
-_CARDS = (
-    EncoderCard(
-        name="bundled", family="bundled", arch="small", licence="Apache-2.0", commercial="yes", mpp=0.25,
-        mean=HALF[0], std=HALF[1], prefix_tokens=0, taps="all-stages", tap_norm="none",
-        evidence="ships with this package; data and scores stand in the bundled model card",
-    ),
-    _dinov2("small", 384, 6, 22_056_576),
-    _dinov2("base", 768, 12, 86_580_480),
-    _vit("tiny", 192, 5_524_416),
-    _vit("small", 384, 21_665_664),
-    _vit("base", 768, 85_798_656),
-    EncoderCard(
-        name="timm:vit_small_patch14_reg4_dinov2.lvd142m", family="timm", arch="vit_small_patch14_reg4_dinov2.lvd142m",
-        hub_id="timm/vit_small_patch14_reg4_dinov2.lvd142m", licence="apache-2.0", commercial="yes",
-        page=f"{_HUB}timm/vit_small_patch14_reg4_dinov2.lvd142m", native_size=518, mean=IMAGENET[0], std=IMAGENET[1],
-        patch_size=14, prefix_tokens=5, dims=(384,) * 4, strides=(14,) * 4, params=22_057_344, taps="four-blocks",
-        tap_norm="layer", citation=_DINOV2, evidence=_TIMM,
-    ),
-    _stages("resnet18.a1_in1k", (64, 64, 128, 256, 512), 11_176_512,
-            "He et al., Deep Residual Learning for Image Recognition, CVPR 2016"),
-    _stages("resnet50.a1_in1k", (64, 256, 512, 1024, 2048), 23_508_032,
-            "He et al., Deep Residual Learning for Image Recognition, CVPR 2016"),
-    _stages("convnext_tiny.fb_in22k", (96, 192, 384, 768), 27_820_128,
-            "Liu et al., A ConvNet for the 2020s, CVPR 2022"),
-    _stages("swin_tiny_patch4_window7_224.ms_in22k", (96, 192, 384, 768), 27_519_354,
-            "Liu et al., Swin Transformer, ICCV 2021", licence="mit"),
-)  # fmt: skip
-
-CARDS: Mapping[str, EncoderCard] = MappingProxyType({card.name: card for card in _CARDS})
+CARDS: Mapping[str, EncoderCard] = MappingProxyType({card.name: card for card in ALL})
 """Every named card of this release."""
 
-_ALIASES = {f"hf:{card.hub_id}": card.name for card in _CARDS if card.family == "transformers"}
+
+def _plain(name: str) -> str:
+    """A name without what people write differently.
+
+    >>> _plain("UNI2_h") == _plain("uni2-h")
+    True
+    """
+    return re.sub(r"[-_. ]", "", name.lower())
+
+
+def _aliases() -> dict[str, str]:
+    """``hf:OWNER/NAME`` of every repository that belongs to one card only."""
+    hubs = Counter(card.hub_id for card in ALL)
+    return {f"hf:{card.hub_id}": card.name for card in ALL if card.hub_id and hubs[card.hub_id] == 1}
+
+
+_ALIASES = _aliases()
+_PLAIN = {_plain(written): name for written, name in [*_ALIASES.items(), *((name, name) for name in CARDS)]}
 
 
 def nearest(name: str, names: Iterable[str], *, count: int = 3) -> list[str]:
@@ -105,8 +57,8 @@ def get_card(name: str) -> EncoderCard:
     """The card of an encoder.
 
     Args:
-        name: A named card (see :func:`list_cards`), ``timm:ARCH[.TAG]`` for any architecture of timm, or
-            ``hf:OWNER/NAME`` for the hub repository of a named card.
+        name: A named card (see :func:`list_encoders`; case, ``-``, ``_`` and ``.`` do not matter), ``timm:ARCH[.TAG]``
+            for any architecture of timm, or ``hf:OWNER/NAME`` for the hub repository of a named card.
 
     Raises:
         ModelError: no such encoder; the error gives the nearest names.
@@ -114,14 +66,18 @@ def get_card(name: str) -> EncoderCard:
 
     >>> get_card("hf:facebook/dinov2-small").name
     'dinov2-small'
+    >>> get_card("UNI2_h").name
+    'uni2-h'
     """
-    known = _ALIASES.get(name, name)
-    if known in CARDS:
-        return CARDS[known]
+    if name in CARDS:
+        return CARDS[name]
     if name.startswith("timm:"):
         from histoseed.encoders.timm_family import timm_card  # noqa: PLC0415  timm takes seconds to import
 
         return timm_card(name)
+    known = _PLAIN.get(_plain(name))
+    if known is not None:
+        return CARDS[known]
     close = nearest(name, [*CARDS, *_ALIASES])
     hint = f"The nearest names are {', '.join(close)}. " if close else ""
     raise ModelError(
@@ -131,27 +87,53 @@ def get_card(name: str) -> EncoderCard:
     )
 
 
-def list_cards(pattern: str = "*") -> list[EncoderCard]:
-    """Named cards whose name matches a shell wildcard; nothing is downloaded and no model library is imported.
+def list_encoders(
+    pattern: str = "*",
+    *,
+    commercial: bool | None = None,
+    gated: bool | None = None,
+    max_params: float | None = None,
+    group: Group | None = None,
+) -> list[EncoderCard]:
+    """Named cards; nothing is downloaded and no model library is imported.
 
-    A pattern that begins with ``timm:`` searches all pretrained architectures of timm as well (this imports timm).
+    Args:
+        pattern: Shell wildcard for the name. One that begins with ``timm:`` searches all pretrained architectures of
+            timm as well (this imports timm).
+        commercial: True: only where the licence is known to allow commercial use; False: only the others.
+        gated: True: only weights that somebody must give access to, or that were never released; False: only free ones.
+        max_params: Most parameters; an encoder whose number is not known is left out.
+        group: Only encoders made for this.
 
-    >>> [card.name for card in list_cards("dinov2-*")]
+    Raises:
+        InputError: a limit that is not positive.
+
+    >>> [card.name for card in list_encoders("dinov2-*", max_params=100e6)]
     ['dinov2-small', 'dinov2-base']
+    >>> [card.name for card in list_encoders(group="pathology", commercial=True, gated=False, max_params=90e6)]
+    ['quiltnet-b32', 'quiltnet-b16', 'quiltnet-b16-pmb', 'hibou-b']
     """
+    if max_params is not None and not max_params > 0:
+        raise InputError(f"At most {max_params:g} parameters leaves nothing.", where="max_params", fix="Give 100e6.")
     found = {name: card for name, card in CARDS.items() if fnmatch.fnmatchcase(name, pattern)}
     if pattern.startswith("timm:"):
         from histoseed.encoders.timm_family import timm_names  # noqa: PLC0415  timm takes seconds to import
 
         for name in timm_names(pattern):
             found.setdefault(name, get_card(name))
-    return list(found.values())
+    return [
+        card for card in found.values()
+        if (commercial is None or (card.commercial == "yes") == commercial)
+        and (gated is None or (card.gated != "none") == gated)
+        and (max_params is None or (card.params is not None and card.params <= max_params))
+        and (group is None or card.group == group)
+    ]  # fmt: skip
 
 
 def why_unavailable(card: EncoderCard) -> str | None:
     """Why the encoder cannot be built here, or None when it can; looks for packages, downloads and imports nothing."""
-    if card.gated == "unavailable":
-        return "its weights were never released"
+    if card.family == "none" or card.gated == "unavailable":
+        return card.reason or "its weights were never released"
     package = {"bundled": "torch", "timm": "timm", "transformers": "transformers"}[card.family]
     if importlib.util.find_spec(package) is None:
         extra = ' (pip install "histoseed[hf]")' if package == "transformers" else ""

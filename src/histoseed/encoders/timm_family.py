@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+import importlib
 import math
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
 
-from histoseed.encoders.cards import EncoderCard, commercial_use
+from histoseed.encoders.cards import EncoderCard, Layout, commercial_use
+from histoseed.encoders.conv_stem import ConvStem
 from histoseed.encoders.family import Blueprint
 from histoseed.encoders.registry import nearest
-from histoseed.encoders.weights import State, load_strictly
+from histoseed.encoders.timm_weights import translate
 from histoseed.errors import DependencyError, ModelError
 
 try:
     import timm
+
+    # Any: what timm exports there changes its type between the versions we allow.
+    _layers: Any = importlib.import_module("timm.layers")
 except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision built for another torch
     raise DependencyError(
         f"The package timm cannot be imported ({error}).",
         fix="Install timm and a torchvision that belongs to the installed torch.",
     ) from error
 
-__all__ = ["plan", "timm_card", "timm_names"]
+__all__ = ["make_on_meta", "plan", "timm_card", "timm_names"]
 
 _PREFIX = "timm:"
+
+_MODULES: Mapping[str, Any] = MappingProxyType({"ConvStem": ConvStem, "SwiGLUPacked": _layers.SwiGLUPacked})
+"""Modules that a card may name among its build arguments."""
+
+_RESAMPLING = ("samvit_",)
+"""Architectures of one stride that resample their own position tables, whatever size they were created for."""
+
+_USUAL_LAYOUTS: Mapping[str, Layout] = MappingProxyType(
+    {"mobilenetv2_": "torchvision", "sam2_hiera": "sam2", "samvit_": "sam", "swin_": "swin"}
+)
+"""Naming of widespread files of an architecture, for cards that state none."""
 
 
 def timm_names(pattern: str) -> list[str]:
@@ -86,6 +102,9 @@ def plan(card: EncoderCard, image_size: int) -> Blueprint:
     (``dynamic_img_size``). Hierarchical transformers with windows (Swin, MaxViT, CoAtNet, ...) are created for
     ``image_size``, rounded up to a multiple of their coarsest stride.
 
+    Beyond timm's arguments a card may state ``pos_embed_mode``: ``crop`` takes the upper left corner of SAM's position
+    table instead of resampling it, as CellViT does.
+
     Raises:
         ModelError: an architecture without intermediate maps, or build arguments it does not know.
     """
@@ -95,19 +114,42 @@ def plan(card: EncoderCard, image_size: int) -> Blueprint:
     strides = tuple(int(level["reduction"]) for level in model.feature_info)
     isotropic = len(set(strides)) == 1
     patch = getattr(getattr(model, "patch_embed", None), "patch_size", None) if isotropic else None
+    make = partial(_make, card.arch, kwargs)
+    usual = next((layout for start, layout in _USUAL_LAYOUTS.items() if card.arch.startswith(start)), None)
     return Blueprint(
-        make=partial(_make, card.arch, kwargs),
+        make=make,
         features=_features,
-        load=_load,
+        translate=partial(translate, make, card.layout or usual),
         strides=strides,
         patch_size=int(patch[0]) if isinstance(patch, tuple) else patch,
         prefix_tokens=int(getattr(model, "num_prefix_tokens", 0)) if isotropic else 0,
+        sized=not isotropic and "img_size" in kwargs,
     )
 
 
 def _make(arch: str, kwargs: dict[str, Any]) -> nn.Module:
+    given: dict[str, Any] = {
+        key: _MODULES.get(value, value) if isinstance(value, str) else value for key, value in kwargs.items()
+    }
+    mode = given.pop("pos_embed_mode", "resample")
     # num_classes=0: without the classifier; its normalisation layers stay where the checkpoint has them.
-    return timm.create_model(arch, pretrained=False, num_classes=0, **kwargs)
+    network: Any = timm.create_model(arch, pretrained=False, num_classes=0, **given)
+    if mode == "crop":
+        network.patch_embed.register_forward_hook(partial(_crop_positions, network))
+    made: nn.Module = network
+    return made
+
+
+def _crop_positions(network: Any, module: nn.Module, inputs: object, tokens: torch.Tensor) -> torch.Tensor:
+    """Tokens plus the difference of the two tables: timm adds the resampled one next. (N, rows, columns, C)."""
+    del module, inputs
+    rows, columns = tokens.shape[1:3]
+    table = network.pos_embed
+    if rows > table.shape[1] or columns > table.shape[2]:
+        raise ValueError(f"{rows} x {columns} tokens, but a position table of {table.shape[1]} x {table.shape[2]}")
+    shifted: torch.Tensor = tokens - _layers.resample_abs_pos_embed_nhwc(table, [rows, columns])
+    shifted += table[:, :rows, :columns]
+    return shifted
 
 
 def _accepted(card: EncoderCard, image_size: int) -> tuple[dict[str, Any], Any]:
@@ -120,6 +162,8 @@ def _accepted(card: EncoderCard, image_size: int) -> tuple[dict[str, Any], Any]:
         reductions = {int(level["reduction"]) for level in example.feature_info}
         if flexible is not None and len(reductions) == 1:
             return dynamic, flexible
+        if card.arch.startswith(_RESAMPLING):
+            return build, example
         multiple = math.lcm(*reductions)
         size = {"img_size": -(-image_size // multiple) * multiple}
         for kwargs in ({**size, **dynamic}, {**size, **build}):
@@ -128,6 +172,12 @@ def _accepted(card: EncoderCard, image_size: int) -> tuple[dict[str, Any], Any]:
                 return kwargs, model
         return (build, example) if flexible is None else (dynamic, flexible)
     raise ModelError(f"timm cannot build {card.arch} with {build}.", where=card.name, fix="Check the card's arguments.")
+
+
+def make_on_meta(arch: str) -> nn.Module:
+    """An architecture of timm without memory for its weights, to compare names and shapes with."""
+    with torch.device("meta"):
+        return _make(arch, {})
 
 
 def _attempt(arch: str, kwargs: dict[str, Any]) -> Any:
@@ -144,29 +194,3 @@ def _features(network: Any, x: torch.Tensor, taps: tuple[int, ...]) -> list[torc
         x, indices=list(taps), norm=False, stop_early=True, output_fmt="NCHW", intermediates_only=True
     )
     return list(maps)
-
-
-def _load(network: nn.Module, state: State, where: object) -> None:
-    """Drop the classifier, let timm translate the original authors' names and table sizes, then load strictly."""
-    cfg = getattr(network, "pretrained_cfg", None) or {}
-    heads = cfg.get("classifier") or ()
-    own = network.state_dict()
-    dropped = {
-        f"{head}.{part}" for head in ((heads,) if isinstance(heads, str) else heads) for part in ("weight", "bias")
-    }
-    state = {key: value for key, value in state.items() if key not in dropped or key in own}
-    if any(key not in own or own[key].shape != value.shape for key, value in state.items()):
-        state = _translated(network, state, where)
-    load_strictly(network, state, where)
-
-
-def _translated(network: nn.Module, state: State, where: object) -> State:
-    """Each of timm's model files brings the function that reads checkpoints of other origin or other image size."""
-    translate = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
-    if translate is None:
-        return state
-    try:
-        return dict(translate(dict(state), network))
-    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError, AssertionError) as error:
-        what = f"The weights do not fit the encoder: timm cannot read them ({type(error).__name__}: {error})."
-        raise ModelError(what, where=where, fix="Check that the weights belong to this encoder.") from error

@@ -1,19 +1,26 @@
-"""The family ``transformers``: DINOv2. Only named classes are built; code from a repository is never run."""
+"""The family ``transformers``: plain ViT, DINOv2 with and without registers. Only named classes are built.
+
+Code from a hub repository is never run: where a repository brings its own copy of a network that transformers has too
+(Hibou), transformers' own class is built and the file must fit it tensor by tensor.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from histoseed.encoders.cards import EncoderCard
 from histoseed.encoders.family import Blueprint
-from histoseed.encoders.weights import State, check_strictly
+from histoseed.encoders.weights import State
 from histoseed.errors import DependencyError, ModelError
 
 try:
@@ -28,46 +35,73 @@ except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision built 
 
 __all__ = ["plan"]
 
+_LOG = logging.getLogger("histoseed.encoders")
+_TABLE = "embeddings.position_embeddings"
+
+_CONFIGS: Mapping[str, str] = MappingProxyType({
+    "Dinov2Model": "Dinov2Config",
+    "Dinov2WithRegistersModel": "Dinov2WithRegistersConfig",
+    "ViTModel": "ViTConfig",
+})  # fmt: skip
+
 
 def plan(card: EncoderCard, image_size: int) -> Blueprint:
     """How to build a card of this family; position embeddings are resampled in the forward pass (bicubic).
 
     Raises:
-        ModelError: a card of another architecture than DINOv2.
+        ModelError: a card of another architecture than those three.
     """
     del image_size
-    if card.arch != "Dinov2Model":
-        raise ModelError(f"There is no builder for the transformers class {card.arch}.", where=card.name)
-    config = _hf.Dinov2Config(**card.build)
+    if card.arch not in _CONFIGS:
+        what = f"There is no builder for the transformers class {card.arch}."
+        raise ModelError(what, where=card.name, fix=f"Use one of {', '.join(_CONFIGS)}.")
+    build = dict(card.build)
+    config = getattr(_hf, _CONFIGS[card.arch])(**build)
     return Blueprint(
-        make=partial(_make, dict(card.build)),
+        make=partial(_make, card.arch, build),
         features=_features,
-        load=_load,
+        translate=partial(_translate, card.arch, build),
         strides=(config.patch_size,) * config.num_hidden_layers,
         patch_size=config.patch_size,
-        prefix_tokens=1,
+        prefix_tokens=1 + _registers(config),
     )
 
 
-def _make(build: dict[str, Any]) -> nn.Module:
-    model: nn.Module = _hf.Dinov2Model(_hf.Dinov2Config(**build))
+def _registers(config: Any) -> int:
+    return int(getattr(config, "num_register_tokens", 0))
+
+
+def _options(arch: str) -> dict[str, Any]:
+    # The pooler of ViTModel is a classifier's; no feature map passes it, and published files do not have it.
+    return {"add_pooling_layer": False} if arch == "ViTModel" else {}
+
+
+def _make(arch: str, build: dict[str, Any]) -> nn.Module:
+    model: nn.Module = getattr(_hf, arch)(getattr(_hf, _CONFIGS[arch])(**build), **_options(arch))
     return model
 
 
 def _features(network: Any, x: torch.Tensor, taps: tuple[int, ...]) -> list[torch.Tensor]:
-    patch = int(network.config.patch_size)
+    patch, first = int(network.config.patch_size), 1 + _registers(network.config)
     rows, columns = x.shape[-2] // patch, x.shape[-1] // patch
-    hidden = network(pixel_values=x, output_hidden_states=True).hidden_states
-    # hidden[0] is the embedding before the first block; token 0 is the class token.
-    return [hidden[tap + 1][:, 1:].transpose(1, 2).reshape(x.shape[0], -1, rows, columns) for tap in taps]
+    options = {"interpolate_pos_encoding": True} if network.config.model_type == "vit" else {}
+    hidden = network(pixel_values=x, output_hidden_states=True, **options).hidden_states
+    # hidden[0] is the embedding before the first block; in front stand the class token and the registers.
+    return [hidden[tap + 1][:, first:].transpose(1, 2).reshape(x.shape[0], -1, rows, columns) for tap in taps]
 
 
-def _load(network: Any, state: State, where: object) -> None:
-    """Load through transformers, which renames the tensors of files that older versions wrote, then check strictly."""
+def _translate(arch: str, build: dict[str, Any], network: Any, state: State, where: object) -> State:
+    """Let transformers rename the tensors of files that older versions wrote; the result is compared strictly.
+
+    Raises:
+        ModelError: the file is of another network.
+    """
+    state = _resampled_positions(network, _of_the_encoder(state), where)
     with _quiet():
-        loaded, info = _hf.Dinov2Model.from_pretrained(
-            None, config=network.config, state_dict=dict(state), output_loading_info=True, ignore_mismatched_sizes=True
-        )
+        loaded, info = getattr(_hf, arch).from_pretrained(
+            None, config=getattr(_hf, _CONFIGS[arch])(**build), state_dict=state, output_loading_info=True,
+            ignore_mismatched_sizes=True, **_options(arch),
+        )  # fmt: skip
     if any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")):
         raise ModelError(
             "The weights do not fit the encoder: "
@@ -76,14 +110,42 @@ def _load(network: Any, state: State, where: object) -> None:
             where=where,
             fix="Check that the weights belong to this encoder.",
         )
-    check_strictly(network, loaded.state_dict(), where)
-    network.load_state_dict(loaded.state_dict(), strict=True)
+    return dict(loaded.state_dict())
+
+
+def _of_the_encoder(state: State) -> State:
+    """Without what surrounds the encoder: a segmenter's ``encoder.network.``, a classifier's pooler."""
+    for prefix in ("encoder.network.", "network.", "vit.", "dinov2.", "dinov2_with_registers."):
+        inner = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        state = inner or state
+    return {key: value for key, value in state.items() if not key.startswith("pooler.")}
+
+
+def _resampled_positions(network: Any, state: State, where: object) -> State:
+    """The position table on the network's grid, if it was stored on another (bicubic, as in the forward pass)."""
+    table, own = state.get(_TABLE), network.state_dict()[_TABLE]
+    if table is None or table.shape == own.shape or table.ndim != 3 or table.shape[-1] != own.shape[-1]:
+        return state
+    sides = [round((length - 1) ** 0.5) for length in (table.shape[1], own.shape[1])]
+    if sides[0] ** 2 != table.shape[1] - 1:
+        return state
+    grid = table[:, 1:].float().reshape(1, sides[0], sides[0], -1).movedim(-1, 1)
+    grid = F.interpolate(grid, size=(sides[1], sides[1]), mode="bicubic", align_corners=False, antialias=True)
+    _LOG.info("%s: the position table of %d x %d is resampled to %d x %d", where, *[s for s in sides for _ in "xy"])
+    return state | {_TABLE: torch.cat([table[:, :1].float(), grid.movedim(1, -1).flatten(1, 2)], 1)}
 
 
 def _first(keys: Iterable[object]) -> str:
-    names = sorted(str(key[0] if isinstance(key, tuple) else key) for key in keys)
+    names = sorted(_told(key) for key in keys)
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return (", ".join(names[:3]) + more) or "none"
+
+
+def _told(key: object) -> str:
+    """A key, or a key with both shapes."""
+    if isinstance(key, tuple) and len(key) == 3:
+        return f"{key[0]} {tuple(key[1])} for {tuple(key[2])}"
+    return str(key[0] if isinstance(key, tuple) else key)
 
 
 @contextlib.contextmanager

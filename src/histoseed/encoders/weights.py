@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 from collections.abc import Mapping
 from importlib.resources import as_file, files
@@ -16,13 +17,16 @@ __all__ = ["State", "bundled_state", "check_strictly", "encoder_part", "load_str
 
 State = dict[str, torch.Tensor]
 
-_PICKLED = {".pt", ".pth", ".bin", ".ckpt"}
+_PICKLED = {".pt", ".pth", ".bin", ".ckpt", ".torch", ""}
+_CONTAINERS = ("teacher", "state_dict", "model_state_dict", "model_state", "model", "network")
+"""Where training programs keep the tensors; of a distillation, the teacher is what was published."""
 
 
 def read_state(path: Path) -> State:
-    """The tensors of a ``.safetensors`` file, or of a ``.pt``/``.pth``/``.bin``/``.ckpt`` file that holds nothing else.
+    """The tensors of a ``.safetensors`` file, or of a ``.pt``/``.pth``/``.bin``/``.ckpt`` file.
 
-    Pickled files are read with ``weights_only=True``: no code of the file is ever run.
+    Pickled files are read with ``weights_only=True``: no code of the file is ever run. Plain numbers, texts and
+    :class:`argparse.Namespace` (the options of a training program) may stand beside the tensors and are ignored.
 
     Raises:
         ModelError: no such file, an unknown ending, a damaged file, or one that holds more than tensors.
@@ -33,7 +37,7 @@ def read_state(path: Path) -> State:
         return _read_safetensors(path)
     if path.suffix in _PICKLED:
         return _read_pickled(path)
-    endings = ", ".join([".safetensors", *sorted(_PICKLED)])
+    endings = ", ".join([".safetensors", *sorted(_PICKLED - {""})])
     raise ModelError("This is not a weights file by its ending.", where=path, fix=f"Use one of {endings}.")
 
 
@@ -49,7 +53,8 @@ def _read_safetensors(path: Path) -> State:
 
 def _read_pickled(path: Path) -> State:
     try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            value = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
             "The file holds more than tensors, or is damaged, and is not read: it could run code.",
@@ -59,7 +64,7 @@ def _read_pickled(path: Path) -> State:
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise ModelError(f"The file is damaged ({error}).", where=path, fix="Fetch it again.") from error
     while isinstance(value, dict) and not _is_state(value):
-        inner = next((value[key] for key in ("state_dict", "model") if isinstance(value.get(key), dict)), None)
+        inner = next((value[key] for key in _CONTAINERS if isinstance(value.get(key), dict)), None)
         if inner is None:
             break
         value = inner

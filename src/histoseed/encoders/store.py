@@ -1,0 +1,160 @@
+"""Weights files on disk with a record of where they come from: a folder that can be copied to another machine.
+
+::
+
+  weights/
+    <repository or encoder>/
+      record.json      encoder, file, sha256, bytes, hub repository, revision, licence, commercial use, page
+      <file>           the weights as they were published
+
+Nothing in it depends on the machine: no absolute paths, no links. A copy on a cluster without network is used as it is;
+what was fetched with a login is used without one. Several processes may fill it at the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from histoseed.encoders.cards import Commercial, EncoderCard
+from histoseed.errors import ModelError
+from histoseed.files import atomic_path, sha256_of, write_json
+from histoseed.settings import Settings, read_settings
+
+__all__ = ["Record", "WeightsStore"]
+
+_RECORD = "record.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is known of one weights file.
+
+    Args:
+        encoder: Name of the card it was fetched for.
+        filename: Its name in the folder.
+        sha256: Hex digest of its bytes.
+        bytes: Its size.
+        hub_id: Repository it came from; None for a file that was added by hand.
+        source: The file's path in that repository; None as for ``hub_id``.
+        revision: The repository's commit; None where the hub did not tell.
+        licence: Identifier of the licence, from the card.
+        commercial: Whether it allows commercial use, from the card.
+        page: Where the licence stands.
+    """
+
+    encoder: str
+    filename: str
+    sha256: str
+    bytes: int
+    hub_id: str | None = None
+    source: str | None = None
+    revision: str | None = None
+    licence: str | None = None
+    commercial: Commercial = "unknown"
+    page: str | None = None
+
+
+class WeightsStore:
+    """A folder of weights files.
+
+    Args:
+        folder: Need not exist; None is ``weights`` in the cache folder of the settings.
+        settings: None reads the environment.
+    """
+
+    def __init__(self, folder: Path | None = None, settings: Settings | None = None) -> None:
+        if folder is None:
+            settings = read_settings() if settings is None else settings
+            folder = settings.cache_dir / "weights"
+        self.folder = Path(folder).expanduser()
+
+    def place(self, card: EncoderCard) -> Path:
+        """The folder of a card's weights. Cards that share a file share it."""
+        name = card.hub_id.replace("/", "--") if card.hub_id else card.name.replace(":", "--")
+        return self.folder / (f"{name}--{card.filename.replace('/', '--')}" if card.filename else name)
+
+    def record(self, card: EncoderCard) -> Record | None:
+        """What was recorded for a card, or None; the file itself may be absent.
+
+        Raises:
+            ModelError: the record is damaged: it is no licence to trust whatever lies beside it.
+        """
+        return _read(self.place(card) / _RECORD)
+
+    def path(self, card: EncoderCard, record: Record) -> Path:
+        """Where the file of a record lies, or would."""
+        return self.place(card) / record.filename
+
+    def keep(self, card: EncoderCard, file: Path, *, revision: str | None = None, source: str | None = None) -> Record:
+        """Put a file and its record into the store; what stood there is replaced.
+
+        The hub's own cache and the store share the bytes where the file system can (a hard link).
+
+        Raises:
+            OutputError: the store cannot be written.
+        """
+        place = self.place(card)
+        target = place / file.name
+        old = _names(place / _RECORD)
+        if not (target.exists() and target.samefile(file)):
+            with atomic_path(target) as temporary:
+                _link_or_copy(file, temporary)
+        record = Record(
+            encoder=card.name, filename=target.name, sha256=sha256_of(target), bytes=target.stat().st_size,
+            hub_id=card.hub_id if source else None, source=source, revision=revision, licence=card.licence,
+            commercial=card.commercial, page=card.page,
+        )  # fmt: skip
+        write_json(place / _RECORD, asdict(record))
+        for name in old - {record.filename}:
+            (place / name).unlink(missing_ok=True)
+        return record
+
+    def records(self) -> Iterator[tuple[Path, Record]]:
+        """Folder and record of everything in the store, sorted.
+
+        Raises:
+            ModelError: a damaged record.
+        """
+        for path in sorted(self.folder.glob(f"*/{_RECORD}")):
+            record = _read(path)
+            if record is not None:
+                yield path.parent, record
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        record = TypeAdapter(Record).validate_json(path.read_bytes(), strict=True)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, ValidationError) as error:
+        raise ModelError(
+            "The record of stored weights cannot be read.", where=path, fix="Remove its folder."
+        ) from error
+    if Path(record.filename).name != record.filename or record.filename in {"", ".", "..", _RECORD}:
+        what = f"The record names {record.filename!r}, which is no file beside it."
+        raise ModelError(what, where=path, fix="Remove its folder.")
+    return record
+
+
+def _names(path: Path) -> set[str]:
+    """The file that a record names, if there is one that can be read."""
+    with contextlib.suppress(ModelError):
+        record = _read(path)
+        return {record.filename} if record else set()
+    return set()
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    source = source.resolve()  # the hub's cache hands out symbolic links
+    with contextlib.suppress(OSError):
+        os.link(source, target)
+        return
+    shutil.copyfile(source, target)
