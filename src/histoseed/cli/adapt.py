@@ -47,7 +47,11 @@ def adapt(
     out: Out,
     encoder: Annotated[
         str,
-        typer.Option("--encoder", "-e", help="See `histoseed encoders list`; bundled starts from the bundled model."),
+        typer.Option(
+            "--encoder",
+            "-e",
+            help="See `histoseed encoders list`, or the path of a model or checkpoint; bundled: the bundled model.",
+        ),
     ] = "bundled",
     weights: Annotated[
         str | None,

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from histoseed._version import __version__
-from histoseed.cli import adapt, convert, dataset, demo, doctor, encoders, evaluate, import_, info, segment
+from histoseed.cli import adapt, convert, dataset, demo, doctor, encoders, evaluate, import_, info, segment, weights
 from histoseed.cli.failures import ARGUMENTS, failures_reported
 
 __all__ = ["app", "main"]
@@ -73,6 +73,7 @@ app.command("import")(import_.import_)
 app.command("convert")(convert.convert)
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(encoders.app, name="encoders")
+app.add_typer(weights.app, name="weights")
 app.command("adapt")(adapt.adapt)
 app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from histoseed.encoders.cards import Commercial, EncoderCard
-from histoseed.encoders.registry import get_card
+from histoseed.encoders.registry import CARDS, get_card
 from histoseed.errors import ModelError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def choose_encoder(name: str | Path, weights: str | Path | None = None) -> Chose
     >>> choose_encoder("bundled").weights, choose_encoder("uni").weights
     ('bundled', 'hub')
     """
-    known = isinstance(name, str) and not is_path(name)
+    known = isinstance(name, str) and (name in CARDS or not is_path(name))
     if known:
         card = get_card(str(name))
         chosen = Chosen(card, "bundled" if card.family == "bundled" else "hub")

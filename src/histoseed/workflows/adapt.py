@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from histoseed._version import __version__
 from histoseed.datasets import Dataset, read_dataset
-from histoseed.encoders import EmbeddingCache, EncoderCard, build_encoder, get_card
+from histoseed.encoders import EmbeddingCache, EncoderCard, build_encoder, choose_encoder, get_card
 from histoseed.encoders.cards import commercial_use
 from histoseed.errors import InputError
 from histoseed.files import write_bytes, write_json
@@ -129,12 +129,14 @@ def adapt(
     place = choose_device(device)
     precision = choose_dtype(dtype, place)
     annotated = draw_patches(data, patches, seed, mpp=mpp)
-    weights = ("bundled" if encoder == "bundled" else "hub") if weights is None else weights
+    chosen = choose_encoder(encoder, weights)
+    weights = chosen.weights
     first = _start_model(encoder, weights, start, decoder)
+    card = get_card(first.card.encoder.name) if first else chosen.card
     scale = model_mpp or (first.card.mpp if first else MODEL_MPP)
     if method is None:
         method = "full" if first is not None and first.card.encoder.name == "bundled" else "frozen"
-    parts = _parts(encoder, first, decoder, method, decoder_options, method_options)
+    parts = _parts(card, first, decoder, method, decoder_options, method_options)
     if start_share and method in _ADDING:
         fix = "Leave it out, or use --method full."
         raise InputError(f"Weights of {method} have no start to be averaged with.", where="--start-share", fix=fix)
@@ -147,7 +149,7 @@ def adapt(
         raise InputError("One patch cannot be split.", where="--validation within", fix="Use --validation none.")
     if classifier is not None:
         parts = replace(parts, classifier=ClassifierEntry(kind=classifier))
-    model = _new_model(data, annotated, first, encoder, weights, scale, plan, parts, name=name).to(place)
+    model = _new_model(data, annotated, first, card, weights, scale, plan, parts, name=name).to(place)
     settings = {
         "encoder": encoder,
         "weights": str(weights),
@@ -164,6 +166,8 @@ def adapt(
         "plan": asdict(plan),
     }
     inputs = {"dataset": data.path} | ({"start": Path(start)} if start is not None else {})
+    if str(weights) not in {"hub", "random", "bundled"}:
+        inputs["weights"] = Path(weights)
     told = progress or Silent()
     with open_run(
         Path(out),
@@ -247,7 +251,7 @@ def _start_model(encoder: str, weights: str | Path, start: str | Path | None, de
 
 
 def _parts(  # noqa: PLR0917 - one caller
-    encoder: str,
+    card: EncoderCard,
     first: Segmenter | None,
     decoder: str | None,
     method: str,
@@ -262,7 +266,6 @@ def _parts(  # noqa: PLR0917 - one caller
     from histoseed.segmenters import ClassifierEntry, MethodOptions, kind_of, why_not
 
     name = decoder or (first.card.decoder.kind if first else "skip")
-    card = get_card(first.card.encoder.name if first else encoder)
     reason = why_not(card, name, method)
     if reason is not None:
         raise InputError(
@@ -299,7 +302,7 @@ def _new_model(  # noqa: PLR0917 - one caller
     data: Dataset,
     annotated: Annotated,
     first: Segmenter | None,
-    encoder: str,
+    card: EncoderCard,
     weights: str | Path,
     scale: float,
     plan: TrainingPlan,
@@ -320,18 +323,20 @@ def _new_model(  # noqa: PLR0917 - one caller
         start_from,
     )
 
-    card: EncoderCard = get_card(first.card.encoder.name if first else encoder)
+    with torch.random.fork_rng():
+        torch.manual_seed(plan.seed)
+        built = build_encoder(card, weights="random" if first else weights, seed=plan.seed, image_size=plan.crop)
     stored = first is not None or plan.method == "full" or str(weights) != "hub"
     entry = (
         first.card.encoder.model_copy(update={"frozen": plan.method == "frozen"})
         if first
         else EncoderEntry(
-            name=encoder,
+            name=card.name,
             weights=str(weights),
             stored=stored,
             frozen=plan.method == "frozen",
-            revision=card.revision,
-            sha256=card.sha256,
+            revision=built.card.revision,
+            sha256=built.card.sha256,
             licence=card.licence,
             commercial=card.commercial,
         )
@@ -346,7 +351,7 @@ def _new_model(  # noqa: PLR0917 - one caller
     )
     new = ModelCard(
         histoseed=__version__,
-        name=name or f"{encoder} adapted to {data.name}",
+        name=name or f"{card.name} adapted to {data.name}",
         classes=tuple(ClassEntry(name=c.name, color=c.color) for c in data.classes),
         mpp=scale,
         crop=plan.crop,
@@ -358,10 +363,8 @@ def _new_model(  # noqa: PLR0917 - one caller
         data=(*(first.card.data if first else ()), seen),
         training={"method": plan.method, "steps": plan.steps, "seed": plan.seed, "learning_rate": plan.learning_rate},
     )
-    source = "random" if first else weights
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed)
-        built = build_encoder(entry.name, weights=source, seed=plan.seed, image_size=plan.crop)
         if first is not None and (first.card.method is None or first.card.method.name not in _ADDING):
             # Before the method gives some of its layers other names.
             built.load_state_dict(first.encoder.state_dict())

@@ -22,7 +22,7 @@ __all__ = ["Finding", "examine"]
 
 _GIGABYTE = 1_000_000_000
 _LEAST_FREE = 2 * _GIGABYTE
-_OPTIONAL = {"transformers": "encoders of the family transformers (DINOv2)"}
+_OPTIONAL = {"transformers": "encoders of the family transformers (DINOv2, Phikon, Hibou, Midnight)"}
 """Packages of the extras, and what is missing without them."""
 
 
