@@ -1,13 +1,22 @@
-"""Segmenting slides of any size: tiles, seams, streaming writers."""
+"""Segmenting slides of any size: tiles, seams, streaming writers; units of work on many machines.
 
-from histoseed.inference.arrays import ArraySlide
-from histoseed.inference.folding import folded
-from histoseed.inference.grid import MARGIN, STRIDE, Field, TileGrid
-from histoseed.inference.identity import model_hash
-from histoseed.inference.results import Target, write_results
-from histoseed.inference.segmenting import FieldSegmenter, Precision
-from histoseed.inference.store import DiskStore, MemoryStore, TileStore
-from histoseed.inference.tables import read_nuclei
+The names are imported when they are first used: what starts workers must not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from histoseed.inference.arrays import ArraySlide
+    from histoseed.inference.folding import folded
+    from histoseed.inference.grid import MARGIN, STRIDE, Field, TileGrid
+    from histoseed.inference.identity import model_hash
+    from histoseed.inference.results import Target, write_results
+    from histoseed.inference.segmenting import FieldSegmenter, Precision
+    from histoseed.inference.store import DiskStore, MemoryStore, TileStore
+    from histoseed.inference.tables import read_nuclei
 
 __all__ = [
     "MARGIN",
@@ -26,3 +35,34 @@ __all__ = [
     "read_nuclei",
     "write_results",
 ]
+
+_HOME = {
+    "MARGIN": "grid",
+    "STRIDE": "grid",
+    "ArraySlide": "arrays",
+    "DiskStore": "store",
+    "Field": "grid",
+    "FieldSegmenter": "segmenting",
+    "MemoryStore": "store",
+    "Precision": "segmenting",
+    "Target": "results",
+    "TileGrid": "grid",
+    "TileStore": "store",
+    "folded": "folding",
+    "model_hash": "identity",
+    "read_nuclei": "tables",
+    "write_results": "results",
+}
+"""Name -> the module of this room that has it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

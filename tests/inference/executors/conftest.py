@@ -15,6 +15,17 @@ import pytest
 
 from fixtures.executor_processes import Parent, queued, wait_for
 
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests on a real SLURM start system daemons, and run only where TEST_ON_SLURM is set."""
+    if os.environ.get("TEST_ON_SLURM"):
+        return
+    chosen = [item for item in items if "slurm" in getattr(item, "fixturenames", ())]
+    if chosen:
+        config.hook.pytest_deselected(items=chosen)
+        items[:] = [item for item in items if item not in chosen]
+
+
 TOOLS = Path(__file__).parents[4] / "shared" / "tools"
 
 
