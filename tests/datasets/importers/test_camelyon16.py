@@ -246,3 +246,9 @@ def test_a_real_slide_stays_where_it_is(shared_data: Path, tmp_path: Path):
     coarse = import_dataset("camelyon16", folder, tmp_path / "coarse", mpp=1.996)
     assert coarse.patches.select("width", "height").row(0) == (555, 742)
     assert coarse.instances["area_px"][0] == pytest.approx(990_000 / 16, rel=2e-3)
+
+
+def test_one_source_in_a_list_is_a_source(tmp_path: Path) -> None:
+    write_camelyon16(tmp_path / "source")
+    data = import_dataset("camelyon16", [tmp_path / "source"], tmp_path / "ds")
+    assert len(data) > 0

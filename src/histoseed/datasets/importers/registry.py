@@ -160,7 +160,7 @@ def import_dataset(
         out,
         importer=name,
         options=options,
-        source=Path(source) if isinstance(source, str | Path) else None,
+        source=_folder(source),
         mpp=mpp,
         source_mpp=source_mpp,
         overwrite=overwrite,
@@ -168,3 +168,9 @@ def import_dataset(
         settings=limits,
         on_item=on_item,
     )
+
+
+def _folder(source: Path | str | Sequence[Path | str]) -> Path | None:
+    """The one folder that was given; slides are named relative to it."""
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    return Path(sources[0]) if len(sources) == 1 and isinstance(sources[0], str | Path) else None
