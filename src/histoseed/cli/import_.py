@@ -26,7 +26,7 @@ def import_(
         typer.Option(
             "--mpp",
             metavar="F",
-            help="Microns per pixel of all patches: others are resampled; where none is stated, it is taken as given.",
+            help="Microns per pixel of all patches: others are resampled. labels, geojson: taken as given where none is stated.",
         ),
     ] = None,
     source_mpp: Annotated[

@@ -113,3 +113,10 @@ def test_areas_of_slides_only_change_their_size():
     assert content.image == SlideArea("s.tif", 500, 250)
     assert content.region_outlines.geometry[0].bounds == (0, 0, 250, 125)
     assert facts["mpp"] == 1.0
+
+
+def test_published_sets_are_not_guessed():
+    with pytest.raises(InputError, match="--source-mpp"):
+        at_resolution(
+            PatchContent(image=IMAGE), {}, mpp=0.5, source_mpp=None, assume=False, settings=Settings(), where="p"
+        )

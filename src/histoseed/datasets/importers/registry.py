@@ -139,7 +139,8 @@ def import_dataset(
         name: A name of :data:`IMPORTERS`.
         source: What to read: mostly the folder that was unpacked; (image, geojson) for "geojson".
         out: The data-set folder to make; it appears whole or not at all. Interrupted, the same call goes on.
-        mpp: Microns per pixel of all patches: what states another is resampled, what states none is taken as given.
+        mpp: Microns per pixel of all patches: what states another is resampled. What states none is taken as
+            given in your own data (``labels``, ``geojson``), and an error in published sets.
         source_mpp: Microns per pixel of the source, instead of what it states.
         overwrite: Replace a data set at ``out``.
         workers: Threads; None takes one a processor, at most eight.
@@ -163,6 +164,7 @@ def import_dataset(
         source=_folder(source),
         mpp=mpp,
         source_mpp=source_mpp,
+        assume_mpp=get_importer(name).card is None,
         overwrite=overwrite,
         workers=workers,
         settings=limits,

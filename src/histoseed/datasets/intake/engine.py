@@ -52,13 +52,20 @@ class _Work:
     mpp: float | None
     source_mpp: float | None
     settings: Settings
+    assume: bool = True
     pixels: bool = True
 
     def encode(self, item: Item) -> tuple[EncodedPatch, list[Remark]]:
         """Read one patch, bring it to the resolution, encode it."""
         info, where = self.collection.info, f"patch {item.patch_id!r}"
         content, facts = at_resolution(
-            item.read(), item.facts, mpp=self.mpp, source_mpp=self.source_mpp, settings=self.settings, where=where
+            item.read(),
+            item.facts,
+            mpp=self.mpp,
+            source_mpp=self.source_mpp,
+            assume=self.assume,
+            settings=self.settings,
+            where=where,
         )
         made = encode_patch(item.patch_id, content, facts, info, self.settings, pixels=self.pixels)
         if not self.collection.open_classes:
@@ -75,6 +82,7 @@ def take_in(
     source: Path | None = None,
     mpp: float | None = None,
     source_mpp: float | None = None,
+    assume_mpp: bool = True,
     overwrite: bool = False,
     workers: int | None = None,
     settings: Settings | None = None,
@@ -90,6 +98,7 @@ def take_in(
         source: Folder that slides are named relative to, if the collection leaves images in their slides.
         mpp: Microns per pixel of all patches: what states another is resampled, what states none is taken as given.
         source_mpp: Microns per pixel of the source, instead of what it states.
+        assume_mpp: Take ``mpp`` as given where the source states none; else that is an error.
         overwrite: Replace what stands at ``out``.
         workers: Threads; None takes one a processor, at most eight.
         settings: Limits; read from the environment when left out.
@@ -105,7 +114,7 @@ def take_in(
             raise InputError(f"{value} microns per pixel is outside {MPP_RANGE[0]} to {MPP_RANGE[1]}.", where=name)
     limits = read_settings() if settings is None else settings
     _check_items(collection)
-    work = _Work(collection=collection, mpp=mpp, source_mpp=source_mpp, settings=limits)
+    work = _Work(collection=collection, mpp=mpp, source_mpp=source_mpp, assume=assume_mpp, settings=limits)
     chosen = {"importer": importer, "options": dict(options or {}), "mpp": mpp, "source_mpp": source_mpp}
     identity = {"histoseed": __version__, **chosen, "info": collection.info.to_json()}
     units = [collection.items[i : i + _UNIT] for i in range(0, len(collection.items), _UNIT)]

@@ -34,6 +34,7 @@ def at_resolution(
     *,
     mpp: float | None,
     source_mpp: float | None,
+    assume: bool = True,
     settings: Settings,
     where: str,
 ) -> tuple[PatchContent, PatchFacts]:
@@ -44,6 +45,7 @@ def at_resolution(
         facts: What is known of the patch; those of the content go before.
         mpp: Microns per pixel wanted; None keeps the patch as it is.
         source_mpp: Microns per pixel of the source, instead of what it states.
+        assume: Take ``mpp`` as given where the source states none; else that is an error.
         settings: ``max_pixels`` limits the result.
         where: How messages name the patch.
 
@@ -61,6 +63,9 @@ def at_resolution(
     own = known.get("mpp")
     if mpp is None or (own is not None and abs(own / mpp - 1) < _EQUAL):
         return content, known
+    if not assume and (own is None or known_mpp(own) is None):
+        fix = "State the source's own resolution with --source-mpp, or leave --mpp out."
+        raise InputError("The source does not state its resolution, so it cannot be resampled.", where=where, fix=fix)
     if own is None or known_mpp(own) is None:
         remark = Remark(f"No resolution is stated; {mpp:g} microns per pixel were taken as given", kind="note")
         return _with_remarks(content, remark), PatchFacts(**{**known, "mpp": mpp, "mpp_source": "user"})
