@@ -26,7 +26,7 @@ def import_(
         typer.Option(
             "--mpp",
             metavar="F",
-            help="Microns per pixel of all patches: others are resampled. labels, geojson: taken as given where none is stated.",
+            help="Microns per pixel of all patches: others are resampled. Your own data: assumed where none is stated.",
         ),
     ] = None,
     source_mpp: Annotated[
