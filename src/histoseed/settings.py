@@ -59,6 +59,9 @@ class Settings:
     cache_dir: Path = _row(
         Path("~/.cache/histoseed"), "Folder of the embedding cache and of downloaded encoder weights."
     )
+    slides_dir: str = _row(
+        "", "Folder of the whole slides that data sets name, where they lie outside; empty where there are none."
+    )
     cache_bytes: int = _row(20_000_000_000, "Most bytes of the embedding cache on disk; the oldest go first.")
     threads: int = _row(0, "Processor threads of the numeric libraries; 0 leaves their own choice.")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from histoseed.encoders import get_card, lora_targets
+from histoseed.encoders import get_card
 from histoseed.encoders.build import plan_encoder
 from histoseed.encoders.family import Blueprint
 from histoseed.encoders.registry import CARDS
@@ -179,53 +179,3 @@ def test_layer_scale_begins_where_the_authors_began() -> None:  # specification 
 def test_where_sam_looks_at_the_whole_image() -> None:  # specification 2.1
     for name, blocks in (("sam-b", [2, 5, 8, 11]), ("sam-l", [5, 11, 17, 23]), ("sam-h", [7, 15, 23, 31])):
         assert [i for i, block in enumerate(on_meta(name)[1].blocks) if block.window_size == 0] == blocks
-
-
-@pytest.mark.parametrize("name", BUILT)
-def test_every_target_of_lora_is_a_linear_layer_of_every_block(name: str) -> None:
-    card, (plan, network) = CARDS[name], on_meta(name)
-    targets = lora_targets(card)
-    linear = [key for key, module in network.named_modules() if isinstance(module, torch.nn.Linear)]
-    if not targets:
-        assert card.name.startswith(("bundled", "kimianet", "mobilenet", "timm:resnet", "timm:coatnet"))
-        return
-    counts = {target: sum(f".{key}".endswith(f".{target}") for key in linear) for target in targets}
-    assert len(set(counts.values())) == 1, counts
-    assert min(counts.values()) >= 1
-    if len(set(plan.strides)) == 1:
-        assert set(counts.values()) == {len(plan.strides)}
-        assert sum(counts.values()) == len(linear)  # specification 5: all-linear on plain transformers
-
-
-def test_lora_never_means_the_patch_embedding() -> None:  # specification 5
-    for name in ("uni", "sam-b", "sam2.1-tiny"):
-        keys = [key for key, _ in on_meta(name)[1].named_modules()]
-        meant = [key for key in keys if any(f".{key}".endswith(f".{target}") for target in lora_targets(CARDS[name]))]
-        assert meant
-        assert not [key for key in meant if "patch_embed" in key]
-    blocks_with_proj = [key for key in keys if key.count(".") == 2 and key.endswith(".proj")]
-    assert blocks_with_proj  # SAM 2 has them, and they are convolution-like shortcuts
-    assert not set(blocks_with_proj) & set(meant)
-
-
-@pytest.mark.parametrize(
-    ("name", "targets"),
-    [  # specification 5
-        ("uni", ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")),
-        ("sam2.1-large", ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")),
-        ("timm:convnext_tiny.fb_in22k", ("mlp.fc1", "mlp.fc2")),
-        ("timm:resnet50.a1_in1k", ()),
-        ("bundled", ()),
-    ],
-)
-def test_targets_of_lora(name: str, targets: tuple[str, ...]) -> None:
-    assert lora_targets(CARDS[name]) == targets
-
-
-def test_targets_of_lora_follow_the_version_of_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
-    ends = {target.rpartition(".")[2] for target in lora_targets(CARDS["midnight-12k"])}
-    assert ends == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}  # specification 5
-    monkeypatch.setattr("importlib.metadata.version", lambda name: "4.57.1")
-    ends = {target.rpartition(".")[2] for target in lora_targets(CARDS["midnight-12k"])}
-    assert ends == {"query", "key", "value", "dense", "weights_in", "weights_out"}
-    assert "intermediate.dense" in lora_targets(CARDS["phikon"])

@@ -233,7 +233,9 @@ class _Rows:
             given = self.given_id[row]
             canonical = _canonical_uuid(given)
             if canonical is None or canonical in taken:
-                if canonical is None:
+                if given is None:
+                    self.warnings.add("There is no id; one was made from the outline", labels[row])
+                elif canonical is None:
                     self.warnings.add("The id is no UUID; a new one was made from it and the outline", labels[row])
                 elif shapely.get_type_id(geometry[place]) != 0:
                     self.warnings.add("The id stands on an earlier object too; a new one was made", labels[row])

@@ -64,11 +64,14 @@ def _card_lines(row: Mapping[str, Any]) -> dict[str, str]:
     lines = {"import": f"histoseed import {row['name']} {row['sources']} --out DS", "about": row["about"]}
     card = row["card"]
     if card is None:
-        return lines | {"options": ", ".join(row["options"])}
+        return lines | {"options": "see histoseed import --help"}
     for key, value in card.items():
         if key in {"schemes", "parts"}:
+            if not value:
+                continue
+            option = {"schemes": "--classes", "parts": "--part"}[key] if len(value) > 1 else key.removesuffix("s")
             texts = [f"{one}: {', '.join(text) if isinstance(text, list) else text}" for one, text in value.items()]
-            lines["--classes" if key == "schemes" else "--part"] = "\n".join(texts)
+            lines[option] = "\n".join(texts)
         elif isinstance(value, list):
             lines[key.replace("_", " ")] = "\n".join(value)
         elif key != "name":
@@ -101,7 +104,7 @@ def verify(
         for row in rows
     ]
     out.say(rows_table(["", "what", "published", "found", "published by"], table, right=["published", "found"]))
-    out.warn([f"{row['what']}: {row['note']}" for row in rows if row["note"]])
+    out.warn(list(dict.fromkeys(row["note"] for row in rows if row["note"])))
     failed = [row for row in rows if not row["equal"]]
     text = "A mismatch means another release, an incomplete copy, or a fault of the importer."
     out.say("", f"{len(rows) - len(failed)} of {len(rows)} numbers agree. {text if failed else ''}".rstrip())
@@ -192,6 +195,9 @@ def summary(facts: Mapping[str, Any]) -> Table:
         "patches": f"{facts['patches']:,} ({_counts(facts['patch_sizes'])})",
         "objects": f"{facts['objects']:,}, {facts['objects_outlined']:,} of them outlined",
         "a patch": _quartiles(facts["objects_per_patch"], "objects"),
+        "outlines of regions": f"{n:,}" if (n := facts["layers"].get("region", 0)) else "",
+        "region maps": f"{n:,} patches" if (n := facts["with_regions"]) else "",
+        "ignore area": f"{n:,} patches" if (n := facts["with_ignore"] or facts["layers"].get("ignore", 0)) else "",
         "classes": _counts(facts["classes"] | ({"unclassified": n} if (n := facts["unclassified"]) else {})),
         "diameter": "; ".join(_quartiles(*pair) for pair in zip(size, ("um", "px"), strict=True) if pair[0]),
         "mpp": _counts(facts["mpp"]),

@@ -114,4 +114,6 @@ def _how_to_resume(ctx: Any) -> str:
         return "Interrupted. The same command starts anew."
     if "--overwrite" in typed:
         return "Interrupted. To go on, run the same command without --overwrite."
+    if ctx.invoked_subcommand == "adapt":
+        return "Interrupted. To go on from the last checkpoint (one every 20 steps), run the same command again."
     return "Interrupted. To go on where it stopped, run the same command again."

@@ -124,10 +124,13 @@ def check_files(root: Path, frame: pl.DataFrame, slides: Path | None) -> None:
             wanted.append(("ignore", side_file(root, "ignore", patch_id)))
         for kind, path in wanted:
             if not path.is_file():
+                fix = "Restore the file, or import the data set again."
+                if kind == "image" and is_slide:
+                    fix = "Name the folder of the slides: HISTOSEED_SLIDES_DIR=DIR, or --slides DIR where there is one."
                 raise DatasetError(
                     f"The {kind} file {path.relative_to(root) if path.is_relative_to(root) else path} is missing.",
                     where=where,
-                    fix="Restore the file, or import the data set again.",
+                    fix=fix,
                 )
 
 

@@ -286,7 +286,8 @@ def read_dataset(
     Args:
         path: The folder.
         verify: Read all files and compare them with the tables.
-        slides: Folder of whole slides, for rows that are a region of a slide outside the data set.
+        slides: Folder of whole slides, for rows that are a region of a slide outside the data set; the setting
+            ``slides_dir`` when left out.
         settings: Limits; read from the environment when left out.
 
     Raises:
@@ -301,7 +302,8 @@ def read_dataset(
     info = read_info(root / "dataset.json")
     patches = read_table(root / "patches.parquet", PATCH_SCHEMA, settings)
     instances = read_table(root / "instances.parquet", INSTANCE_SCHEMA, settings)
-    folder = None if slides is None else Path(slides)
+    named = settings.slides_dir if slides is None else slides
+    folder = Path(named) if str(named) else None
     check_patches(root, patches)
     check_files(root, patches, folder)
     check_instances(root, instances, patches, info)

@@ -11,7 +11,6 @@ from histoseed.encoders.build import build_encoder
 from histoseed.encoders.cache import EmbeddingCache, embed, embedding_key
 from histoseed.encoders.cards import EncoderCard
 from histoseed.encoders.choose import Chosen, choose_encoder
-from histoseed.encoders.lora import lora_targets
 from histoseed.encoders.registry import get_card, list_encoders, why_unavailable
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ __all__ = [
     "embedding_key",
     "get_card",
     "list_encoders",
-    "lora_targets",
     "why_unavailable",
 ]
 

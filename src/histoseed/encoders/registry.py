@@ -136,6 +136,6 @@ def why_unavailable(card: EncoderCard) -> str | None:
         return card.reason or "its weights were never released"
     package = {"bundled": "torch", "timm": "timm", "transformers": "transformers"}[card.family]
     if importlib.util.find_spec(package) is None:
-        extra = ' (pip install "histoseed[hf]")' if package == "transformers" else ""
+        extra = ' (pip install ".[hf]")' if package == "transformers" else ""
         return f"the package {package} is not installed{extra}"
     return None

@@ -30,7 +30,7 @@ try:
     _hf.Dinov2Model  # noqa: B018  transformers resolves names late: let a missing torch show here
 except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision built for another torch
     raise DependencyError(
-        f"The package transformers cannot be imported ({error}).", fix='Install it: pip install "histoseed[hf]".'
+        f"The package transformers cannot be imported ({error}).", fix='Install it: pip install ".[hf]".'
     ) from error
 
 __all__ = ["plan"]

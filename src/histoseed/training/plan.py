@@ -49,7 +49,7 @@ class TrainingPlan:
     views: int = 8
     seed: int = 0
     report_every: int = 50
-    checkpoint_every: int = 50
+    checkpoint_every: int = 20
     scale: tuple[float, float] = (0.8, 1.25)
     augmentation: Augmentation = field(default_factory=Augmentation)
 

@@ -174,7 +174,7 @@ def _extras() -> Iterator[Finding]:
         try:
             found = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            fix = f"{Path(sys.executable).name} -m pip install 'histoseed[hf]'"
+            fix = f"{Path(sys.executable).name} -m pip install '.[hf]'"
             yield Finding(package, "warn", f"not installed; needed for {purpose}", fix)
         else:
             yield Finding(package, "ok", f"{found}; {purpose}")

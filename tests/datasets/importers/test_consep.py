@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +136,9 @@ def test_the_folder_above_and_a_renamed_one(source: Path):
     assert len(collect(source.parent, settings=SETTINGS).items) == 3
     source.rename(renamed)
     assert len(collect(renamed, settings=SETTINGS).items) == 3
-    with pytest.raises(DatasetError, match="Train"):
+    assert len(collect(renamed.parent, settings=SETTINGS).items) == 3
+    shutil.copytree(renamed, renamed.with_name("consep_again"))
+    with pytest.raises(DatasetError, match="Train"):  # two folders fit
         collect(renamed.parent, settings=SETTINGS)
 
 

@@ -200,11 +200,11 @@ def losses(
         "point": sum(int((t.kind == "point").sum()) for t in tables),
         "holes": sum(_with_holes(t) for t in tables),
         "parts": sum(int((shapely.get_type_id(t.geometry) == _MULTIPOLYGON).sum()) for t in tables),
-        "class": sum(int((t.class_name != None).sum()) for t in tables),  # noqa: E711 - elementwise
+        "class": sum(name is not None for t in tables for name in t.class_name),
         "color": sum(len(t.colors) for t in tables),
         "score": sum(int(np.isfinite(t.score).sum()) for t in tables),
         "quality": sum(int(np.isfinite(t.quality).sum()) for t in tables),
-        "source": sum(int((t.source != None).sum()) for t in tables),  # noqa: E711 - elementwise
+        "source": sum(source is not None for t in tables for source in t.source),
         "locked": sum(int(t.locked.sum()) for t in tables),
         "measurements": sum(bool(m) for t in tables for m in t.measurements),
         "id": sum(len(t) for t in tables),

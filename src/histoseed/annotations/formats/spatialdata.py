@@ -9,7 +9,7 @@ Both have the columns of an object beside its geometry (:data:`~.parquet_tables.
 table. The coordinate system "global" is level-0 pixels, y down; where the resolution is known "microns" is the same,
 scaled. The attributes of the folder hold ``histoseed`` (:mod:`.beside`).
 
-The package ``spatialdata`` writes, so it is needed for that: ``pip install 'histoseed[spatialdata]'``. What was written
+The package ``spatialdata`` writes, so it is needed for that: ``pip install '.[spatialdata]'``. What was written
 is read without it. Folders that others wrote are not read: which of their elements are objects, and which coordinate
 system is pixels, is theirs to say.
 """
@@ -158,7 +158,7 @@ def _package(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        fix = "pip install 'histoseed[spatialdata]'"
+        fix = "pip install '.[spatialdata]'"
         raise DependencyError(f"Writing SpatialData needs the package {name}.", fix=fix) from error
 
 
@@ -185,7 +185,7 @@ def _elements(spatialdata: Any, geopandas: Any, image: AnnotatedImage) -> dict[s
 
 FORMAT = Format(
     name=_NAME,
-    about="SpatialData: the Zarr folder of the scverse tools (needs histoseed[spatialdata] to write)",
+    about="SpatialData: the Zarr folder of the scverse tools (needs .[spatialdata] to write)",
     suffixes=(),
     holds=_HOLDS,
     many=False,

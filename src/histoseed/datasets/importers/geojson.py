@@ -205,6 +205,8 @@ def _items_of(
         raise AnnotationError(
             "The file holds no object.", where=slide.path, fix="Export the annotations of this image."
         )
+    order = np.argsort(-shapely.area(objects.geometry), kind="stable")
+    objects = objects.select(order)  # small outlines lie on top of large ones
     tree, ignore_tree = shapely.STRtree(objects.geometry), shapely.STRtree(ignore.geometry)
     owned = np.zeros(len(objects), dtype=bool)
     stem = slide.path.stem
@@ -242,6 +244,9 @@ def _items_of(
         )
     if not items or not (len(regions) or owned.any()):
         raise AnnotationError("No object lies inside the image.", where=slide.path)
+    if not len(regions) and options.exhaustive:
+        text = "No region is marked, so that everything not outlined counts as background (--partial if it is not)"
+        remarks.append((slide.path.name, Remark(text, kind="note")))
     if not owned.all():
         remark = Remark("{count} objects lie in no patch and were left out", int((~owned).sum()))
         remarks.append((slide.path.name, remark))

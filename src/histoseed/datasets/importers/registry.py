@@ -30,6 +30,9 @@ _PUBLISHED = (
 _COMMON = ("mpp", "source_mpp", "overwrite", "workers")
 """Options that every import has."""
 
+_CHOICES = {"scheme": "class scheme", "part": "part"}
+"""Options that only data sets with a choice have, in words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Importer:
@@ -108,6 +111,9 @@ def collect_dataset(
     importer = get_importer(name)
     for option in options:
         if option not in importer.options:
+            if option in _CHOICES:
+                what = f"{name!r} has only one {_CHOICES[option]}."
+                raise InputError(what, where=f"--{'classes' if option == 'scheme' else option}", fix="Leave it out.")
             what = f"The importer {name!r} has no option {option!r}."
             raise InputError(what, fix=nearest(option, [*importer.options, *_COMMON]))
     sources = [source] if isinstance(source, str | Path) else list(source)

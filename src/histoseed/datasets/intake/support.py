@@ -95,10 +95,14 @@ def info_of(
 
 
 def find_folder(source: Path, *names: str) -> Path:
-    """The first folder of these names: in ``source``, or ``source`` itself; "a/b" names nested ones.
+    """The first folder of these names: in ``source``, ``source`` itself, or one folder further down.
+
+    Args:
+        source: What the user named.
+        *names: Names in order of preference; "a/b" names nested ones.
 
     Raises:
-        DatasetError: none is there.
+        DatasetError: none is there, or several folders have one.
     """
     if not source.is_dir():
         what = "This is no folder." if source.exists() else "There is no such folder."
@@ -110,6 +114,11 @@ def find_folder(source: Path, *names: str) -> Path:
         parts = Path(name).parts
         if source.resolve().parts[-len(parts) :] == parts:
             return source
+    below = [entry for entry in sorted(source.iterdir()) if entry.is_dir() and not entry.name.startswith(".")]
+    for name in names:
+        inside = [entry / name for entry in below if (entry / name).is_dir()]
+        if len(inside) == 1:
+            return inside[0]
     listed = " or ".join(f"{name}/" for name in names)
     raise DatasetError(f"There is no folder {listed}.", where=source, fix="Give the folder that was unpacked.")
 

@@ -157,7 +157,7 @@ def security(*, tls: bool) -> Any:
     try:
         optional("cryptography")
     except DependencyError as error:
-        fix = "pip install 'histoseed[cluster]', or tls = false where nobody else reaches the port."
+        fix = "pip install '.[cluster]', or tls = false where nobody else reaches the port."
         raise DependencyError("Keys are made by cryptography, which is not installed.", fix=fix) from error
     return optional("distributed").Security.temporary()
 

@@ -20,5 +20,5 @@ def optional(module: str) -> Any:
         return import_module(module)
     except ImportError as error:
         package = module.partition(".")[0].replace("_", "-")
-        fix = "pip install 'histoseed[cluster]', or run on this machine by --cluster processes."
+        fix = "pip install '.[cluster]', or run on this machine by --cluster processes."
         raise DependencyError(f"This executor needs {package} ({error}).", where=package, fix=fix) from error
