@@ -213,7 +213,9 @@ def test_ids_that_are_no_uuid_get_one_that_stays_the_same(geojson):
     table, warnings = read_geojson(path)
     assert len({str(uuid.UUID(value)) for value in table.id}) == 4
     assert read_geojson(path)[0].id.tolist() == table.id.tolist()
-    assert "4 features" in warnings[0]
+    assert "no UUID" in warnings[0]
+    assert "3 features" in warnings[0]
+    assert "There is no id" in warnings[1]
     assert read_geojson(geojson(features[:1], "b.geojson"))[0].id[0] == table.id[0]
 
 

@@ -109,7 +109,7 @@ def test_writing_without_the_package_says_how_to_get_it(tmp_path, monkeypatch, n
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(DependencyError, match=f"package {name}") as info:
         write(tmp_path / "a.zarr", everything())
-    assert info.value.fix == "pip install 'histoseed[spatialdata]'"
+    assert info.value.fix == "pip install '.[spatialdata]'"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -53,8 +53,8 @@ def test_exclusions_become_holes(tmp_path: Path):
     ignored = content.ignore_outlines
     assert ignored.bounds().tolist() == [[5, 60, 15, 70]]
     assert _texts(content) == {
-        "{count} objects left the image and were cut at its border": 1,
-        "{count} outlines of normal tissue lie in no tumour outline": 1,
+        "{count} {object|objects} left the image and {was|were} cut at its border": 1,
+        "{count} {outline of normal tissue lies|outlines of normal tissue lie} in no tumour outline": 1,
     }
     assert len({*lesions.id, *ignored.id}) == 4
 
@@ -107,7 +107,10 @@ def test_the_reference_tells_tumour_from_normal_among_test_slides(tmp_path: Path
         collect(folder, settings=SETTINGS)
     (folder / "testing" / "reference.csv").unlink()
     remarks = [(remark.text, remark.count) for _, remark in collect(folder, settings=SETTINGS).remarks]
-    text = "Nothing says whether {count} test slides without annotation are normal (reference.csv would)"
+    text = (
+        "Nothing says whether {count} test {slide without annotation is|slides without annotation are} normal "
+        "(reference.csv would)"
+    )
     assert (text, 2) in remarks
     (folder / "testing" / "reference.csv").write_text("a,b\n1,2\n")
     remarks = [remark.text for _, remark in collect(folder, settings=SETTINGS).remarks]
@@ -118,7 +121,7 @@ def test_a_normal_slide_with_tumour_outlines_is_said(tmp_path: Path):
     folder = write_camelyon16(tmp_path)
     write_xml(folder / "training" / "lesion_annotations" / "normal_001.xml", LESIONS[:1])
     content = _read(collect(folder, settings=SETTINGS), "normal_001")
-    assert _texts(content) == {"A slide that is named normal has {count} tumour outlines": 1}
+    assert _texts(content) == {"A slide that is named normal has {count} tumour {outline|outlines}": 1}
 
 
 def test_an_annotation_without_tumour_is_said(tmp_path: Path):
@@ -145,7 +148,7 @@ def test_a_tumour_inside_an_exclusion_is_left_out(tmp_path: Path):
     write_xml(path, [("Tumor", LESIONS[1][1]), ("Exclusion", LESIONS[0][1]), ("Tumor", LESIONS[2][1])])
     content = _read(collect(folder, settings=SETTINGS), "tumor_009")
     assert _texts(content) == {
-        "{count} tumour outlines lie wholly inside outlines of normal tissue and were left out": 1
+        "{count} tumour {outline lies|outlines lie} wholly inside outlines of normal tissue and {was|were} left out": 1
     }
     assert shapely.area(content.region_outlines.geometry).tolist() == [600]
 
@@ -159,7 +162,7 @@ def test_a_mirror_and_a_part_of_the_slides(tmp_path: Path):
     collection = collect(folder, settings=SETTINGS)
     assert [item.patch_id for item in collection.items] == ["test_002", "tumor_009"]
     assert [(remark.text, remark.count) for _, remark in collection.remarks] == [
-        ("{count} annotation files have no slide here", 1)
+        ("{count} annotation {file has|files have} no slide here", 1)
     ]
 
 

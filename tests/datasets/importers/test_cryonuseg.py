@@ -191,8 +191,9 @@ def test_missing_partners_are_named(source: Path):
 def test_bad_input(source: Path):
     with pytest.raises(InputError, match="biologist-1, biologist-2, bioinformatician, all"):
         collect(source, part="biologist", settings=SETTINGS)
+    assert collect(source.parent, settings=SETTINGS).items
     with pytest.raises(DatasetError, match="no folder tissue images/"):
-        collect(source.parent, settings=SETTINGS)
+        collect(source / FIRST, settings=SETTINGS)
     with pytest.raises((LimitError, SlideError), match="max_pixels"):
         collect(source, settings=Settings(max_pixels=10)).items[0].read()
     item = collect(source, settings=SETTINGS).items[0]

@@ -71,9 +71,9 @@ def test_overlap_is_counted(tmp_path: Path):
     assert np.unique(content.objects).tolist() == [0, 1, 3, 4]
     said = {remark.text: remark.count for remark in content.remarks if remark.kind == "problem"}
     assert said == {
-        "Masks overlap in {count} pixels; the later one was taken": 24,
-        "{count} masks are wholly hidden by others": 1,
-        "{count} masks are empty and were left out": 1,
+        "Masks overlap in {count} {pixel|pixels}; the later one was taken": 24,
+        "{count} {mask is|masks are} wholly hidden by others": 1,
+        "{count} {mask is|masks are} empty and {was|were} left out": 1,
     }
 
 

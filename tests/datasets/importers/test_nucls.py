@@ -98,13 +98,13 @@ def test_objects_keep_their_kind_and_class(tmp_path: Path, scheme: str | None, c
 def test_what_was_changed_is_said_with_counts(tmp_path: Path):
     said = _texts(_read(collect(write_nucls(tmp_path), settings=SETTINGS)))
     assert said == {
-        "{count} outlines of less than three different vertices were left out": 1,
-        "{count} outlines that cross themselves were repaired": 1,
-        "{count} outlines do not end where they begin and were closed": 1,
-        "{count} outlines are upright rectangles, which no nucleus is": 1,
-        "{count} objects left the image and were cut at its border": 1,
-        "{count} objects lie outside the image and were left out": 1,
-        "{count} nuclei have no class (ambiguous or unlabeled): they count as nuclei, not in classification": 1,
+        "{count} {outline|outlines} of less than three different vertices {was|were} left out": 1,
+        "{count} {outline that crosses itself was|outlines that cross themselves were} repaired": 1,
+        "{count} {outline does not end where it begins and was|outlines do not end where they begin and were} closed": 1,
+        "{count} {outline is an upright rectangle|outlines are upright rectangles}, which no nucleus is": 1,
+        "{count} {object|objects} left the image and {was|were} cut at its border": 1,
+        "{count} {object lies|objects lie} outside the image and {was|were} left out": 1,
+        "{count} {nucleus has|nuclei have} no class (ambiguous or unlabeled) and {counts as nucleus|count as nuclei}, not in classification": 1,
     }
 
 
@@ -185,7 +185,7 @@ def test_raters_become_patches_of_one_slide(tmp_path: Path):
     assert collection.info.name == "nucls unbiased-control"
     # the fourth picture is of another set
     assert [(r.text, r.count) for _, r in collection.remarks] == [
-        ("{count} pictures or tables belong to another part and were left out", 1)
+        ("{count} {picture or table belongs|pictures or tables belong} to another part and {was|were} left out", 1)
     ]
     assert len(collect(folder, part="evaluation", settings=SETTINGS).items) == 1
     ids = [object_id for content in read.values() for object_id in content.objects.id]
@@ -202,7 +202,7 @@ def test_marks_of_fields_are_no_nuclei(tmp_path: Path):
     write_picture(tmp_path, A, [*rows, ("correction_FOV_reviewed_maha", "", "", "rectangle", box(0, 0, 70, 60))])
     content = _read(collect(tmp_path, settings=SETTINGS))
     assert content.objects.class_name.tolist() == ["fibroblast"]
-    assert _texts(content)["{count} rows mark a field of view and are no nuclei; they were left out"] == 2
+    assert _texts(content)["{count} {row marks a field of view, is no nucleus and was|rows mark a field of view, are no nuclei and were} left out"] == 2
 
 
 def test_the_earlier_release_calls_the_class_group(tmp_path: Path):
@@ -218,7 +218,7 @@ def test_levels_that_contradict_the_raw_class_are_said(tmp_path: Path):
     content = _read(collect(tmp_path, scheme="main", settings=SETTINGS))
     assert content.objects.class_name.tolist() == ["lymphocyte"]
     assert _texts(content) == {
-        "{count} nuclei state a main class that does not follow from their raw class, which counts": 1
+        "{count} {nucleus states|nuclei state} a main class that does not follow from the raw class, which counts": 1
     }
 
 
@@ -304,8 +304,9 @@ def test_wrong_options_and_folders(tmp_path: Path):
         collect(folder, part="multi", settings=SETTINGS)
     with pytest.raises(InputError, match="--classes"):
         collect(folder, scheme="fine", settings=SETTINGS)
+    assert len(collect(tmp_path, settings=SETTINGS).items) == 2
     with pytest.raises(DatasetError, match="rgb/"):
-        collect(tmp_path, settings=SETTINGS)
+        collect(folder / "csv", settings=SETTINGS)
     with pytest.raises(DatasetError, match="no such folder"):
         collect(tmp_path / "nowhere", settings=SETTINGS)
     (tmp_path / "bare" / "rgb").mkdir(parents=True)

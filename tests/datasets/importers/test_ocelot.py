@@ -38,7 +38,7 @@ def test_cells_are_points_of_two_classes(tmp_path: Path, suffix: str):
         assert cells.class_name.tolist() == [names[label] for _, _, label in inside]
     said = _read(collection, "538_cell").remarks
     assert [(r.text, r.count) for r in said if "outside" in r.text] == [
-        ("{count} objects lie outside the image and were left out", 1)
+        ("{count} {object lies|objects lie} outside the image and {was|were} left out", 1)
     ]
 
 
@@ -217,8 +217,9 @@ def test_limits_folders_and_options(tmp_path: Path):
         collect(folder, settings=Settings(max_geojson_bytes=100))
     with pytest.raises(InputError, match="--part"):
         collect(folder, part="cells", settings=SETTINGS)
+    assert len(collect(tmp_path, settings=SETTINGS).items) == len(collect(folder, settings=SETTINGS).items)
     with pytest.raises(DatasetError, match="images/"):
-        collect(tmp_path, settings=SETTINGS)
+        collect(folder / "annotations", settings=SETTINGS)
     (tmp_path / "bare" / "images").mkdir(parents=True)
     with pytest.raises(DatasetError, match="train/, val/ or test/"):
         collect(tmp_path / "bare", settings=SETTINGS)

@@ -90,7 +90,7 @@ def test_a_tile_without_annotated_nuclei_is_not_exhaustive_and_keeps_its_regions
     np.testing.assert_array_equal(content.ignore, region_codes() == 0)
     assert len(content.objects) == 0
     assert [(r.text, r.count) for _, r in collection.remarks] == [
-        ("{count} tiles have no table of nuclei; their masks must show none", 1)
+        ("{count} {tile has|tiles have} no table of nuclei; their masks must show none", 1)
     ]
 
 

@@ -94,11 +94,11 @@ def test_what_was_changed_is_said_with_counts(tmp_path: Path):
     assert _texts(_first(tmp_path)) == {
         "Transparent pixels were laid over white": 0,
         "nuclei: An outline that crosses itself was repaired: {count} features": 1,
-        "nuclei: {count} objects have no class": 1,
-        "nuclei: {count} objects left the image and were cut at its border": 1,
-        "nuclei: {count} objects lie outside the image and were left out": 1,
-        "tissue: {count} objects left the image and were cut at its border": 1,
-        "Outlines of tissue overlap in {count} pixels, where the later one counts": 400,
+        "nuclei: {count} {object has|objects have} no class": 1,
+        "nuclei: {count} {object|objects} left the image and {was|were} cut at its border": 1,
+        "nuclei: {count} {object lies|objects lie} outside the image and {was|were} left out": 1,
+        "tissue: {count} {object|objects} left the image and {was|were} cut at its border": 1,
+        "Outlines of tissue overlap in {count} {pixel|pixels}, where the later one counts": 400,
     }
 
 

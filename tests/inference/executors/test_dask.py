@@ -160,10 +160,10 @@ def test_a_worker_of_another_version_says_so(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
-    with pytest.raises(DependencyError, match=r"histoseed\[cluster\].*tls = false"):
+    with pytest.raises(DependencyError, match=r"\.\[cluster\].*tls = false"):
         DaskExecutor(workers=1).run(draws(1), tmp_path)
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(DependencyError, match=r"needs distributed.*histoseed\[cluster\]"):
+    with pytest.raises(DependencyError, match=r"needs distributed.*\.\[cluster\]"):
         DaskExecutor(workers=1).run(draws(1), tmp_path)
 
 

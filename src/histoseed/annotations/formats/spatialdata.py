@@ -185,7 +185,7 @@ def _elements(spatialdata: Any, geopandas: Any, image: AnnotatedImage) -> dict[s
 
 FORMAT = Format(
     name=_NAME,
-    about="SpatialData: the Zarr folder of the scverse tools (needs .[spatialdata] to write)",
+    about="SpatialData: the Zarr folder of the scverse tools (needs histoseed[spatialdata] to write)",
     suffixes=(),
     holds=_HOLDS,
     many=False,
