@@ -9,11 +9,13 @@ A test compares the file with what this makes.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from histoseed.datasets import IMPORTERS, DatasetCard
+from histoseed.wording import some
 
 PAGE = Path(__file__).parents[1] / "docs" / "datasets.md"
 COLUMNS = ("set", "organ", "objects", "classes", "mpp", "licence", "commercial use", "group", "known problems")
@@ -36,23 +38,47 @@ def cell(text: str) -> str:
     return " ".join(escaped(text).replace("|", "\\|").split())
 
 
+def brief(text: str, most: int, *, marks: str = r"[;:,.] | \(", least: int = 1) -> str:
+    """The beginning of a text that fits into a narrow cell: up to a punctuation mark, else so many words."""
+    if len(text) <= most:
+        return text
+    ends = [found.start() for found in re.finditer(marks, text) if least <= found.start() <= most]
+    ends = [end for end in ends if text[:end].count("(") == text[:end].count(")")]
+    return text[: ends[-1]] if ends else f"{text[: most - 3].rpartition(' ')[0].rstrip(',;:')}..."
+
+
+def organs_of(card: DatasetCard) -> str:
+    """The first organs of a long list, and how many more there are."""
+    text = card.organ if len(card.organ) <= 40 else re.split(r"[;:]", card.organ)[0]
+    return text if len(text) <= 40 else some(text.split(", "), 2)
+
+
 def classes_of(card: DatasetCard) -> str:
-    """Class names of the default scheme, and how many the others have."""
+    """Class names of the default scheme, or how many it has, and how many the others have."""
     if not card.schemes:
         return "none"
     (_, first), *others = card.schemes.items()
-    return "; ".join([", ".join(first), *(f"`{name}`: {len(names)}" for name, names in others)])
+    named = ", ".join(first)
+    named = named if len(named) <= 40 else str(len(first))
+    return "; ".join([named, *(f"`{name}`: {len(names)}" for name, names in others)])
+
+
+def problems_of(card: DatasetCard) -> str:
+    """The beginning of the first known problem, and how many there are beside it."""
+    if not card.known_problems:
+        return "none known"
+    first, more = brief(card.known_problems[0].rstrip("."), 60, marks="[;:.] ", least=25), len(card.known_problems) - 1
+    return f"{first} [{more} more](#{card.name})" if more else first
 
 
 def table(all_cards: Iterable[DatasetCard]) -> str:
-    """One row a data set."""
+    """One row a data set; long texts are cut, the sections have them whole."""
     rows = [
         (
             f"[{card.name}](#{card.name})",
-            *map(cell, (card.organ, f"{card.task} ({card.stain})")),
-            cell(classes_of(card)),
-            *map(cell, (card.mpp, card.licence or "not stated", card.commercial, card.group)),
-            " ".join(map(cell, card.known_problems)) or "none known",
+            *map(cell, (organs_of(card), f"{card.task} ({brief(card.stain, 10)})", classes_of(card))),
+            *map(cell, (brief(card.mpp, 40), brief(card.licence or "not stated", 30), card.commercial)),
+            *map(cell, (brief(card.group, 40), problems_of(card))),
         )
         for card in all_cards
     ]
@@ -89,6 +115,8 @@ def section(card: DatasetCard) -> str:
         "```",
         "",
         f"- Where to get it: {escaped(card.where)}",
+        f"- What: {escaped(card.organ)}; {escaped(card.task)}; stain: {escaped(card.stain)}",
+        f"- Microns per pixel: {escaped(card.mpp)}",
         *(f"- Classes: {escaped(names)}" for names in schemes.values() if len(schemes) == 1),
         f"- Licence: {escaped(card.licence or 'not stated')}; commercial use: {card.commercial}",
         f"- Stays together in a split: {escaped(card.group)}",
@@ -98,6 +126,7 @@ def section(card: DatasetCard) -> str:
         "",
         *options("--part", card.parts),
         *(options("--classes", schemes) if len(schemes) > 1 else []),
+        *bullets("Known problems", card.known_problems),
         *bullets("Shared with other sets", card.shares),
     ]
     return "\n".join(lines).rstrip()

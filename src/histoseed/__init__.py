@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from histoseed._version import __version__
 from histoseed.errors import (
     AnnotationError,
+    ClusterError,
     DatasetError,
     DependencyError,
     GatedModelError,
@@ -24,12 +25,14 @@ from histoseed.errors import (
     InputError,
     LimitError,
     ModelError,
+    NoMemoryError,
     OutputError,
     SlideError,
     UnknownMppError,
 )
 
 if TYPE_CHECKING:
+    from histoseed.benchmarking import plan_benchmark, report_benchmark, run_benchmark
     from histoseed.datasets import import_dataset, read_dataset
     from histoseed.datasets.merge import merge_datasets
     from histoseed.slides import open_slide
@@ -37,11 +40,14 @@ if TYPE_CHECKING:
     from histoseed.workflows.convert import convert
     from histoseed.workflows.dataset_diff import diff_datasets
     from histoseed.workflows.evaluate import evaluate
+    from histoseed.workflows.model_bundle import export_model, import_model, show_model
     from histoseed.workflows.models import load_model
     from histoseed.workflows.segment import segment
+    from histoseed.workflows.suggest import suggest
 
 __all__ = [
     "AnnotationError",
+    "ClusterError",
     "DatasetError",
     "DependencyError",
     "GatedModelError",
@@ -49,6 +55,7 @@ __all__ = [
     "InputError",
     "LimitError",
     "ModelError",
+    "NoMemoryError",
     "OutputError",
     "SlideError",
     "UnknownMppError",
@@ -57,12 +64,19 @@ __all__ = [
     "convert",
     "diff_datasets",
     "evaluate",
+    "export_model",
     "import_dataset",
+    "import_model",
     "load_model",
     "merge_datasets",
     "open_slide",
+    "plan_benchmark",
     "read_dataset",
+    "report_benchmark",
+    "run_benchmark",
     "segment",
+    "show_model",
+    "suggest",
 ]
 
 _HOME = {
@@ -70,12 +84,19 @@ _HOME = {
     "convert": "histoseed.workflows.convert",
     "diff_datasets": "histoseed.workflows.dataset_diff",
     "evaluate": "histoseed.workflows.evaluate",
+    "export_model": "histoseed.workflows.model_bundle",
     "import_dataset": "histoseed.datasets",
+    "import_model": "histoseed.workflows.model_bundle",
     "load_model": "histoseed.workflows.models",
     "merge_datasets": "histoseed.datasets.merge",
     "open_slide": "histoseed.slides",
+    "plan_benchmark": "histoseed.benchmarking",
     "read_dataset": "histoseed.datasets",
+    "report_benchmark": "histoseed.benchmarking",
+    "run_benchmark": "histoseed.benchmarking",
     "segment": "histoseed.workflows.segment",
+    "show_model": "histoseed.workflows.model_bundle",
+    "suggest": "histoseed.workflows.suggest",
 }
 """Name -> the module that has it."""
 

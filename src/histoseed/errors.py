@@ -12,7 +12,9 @@ Every error that histoseed raises on purpose says *what* is wrong, *where*, and 
           GatedModelError            gated-model       2     weights that need an accepted licence first
         LimitError                   limit-exceeded    2     a named setting forbids it
       OutputError                    bad-output        2     the output cannot be written where it was asked for
+      NoMemoryError                  no-memory         2     processor or accelerator have not enough memory
       DependencyError                missing-package   2     a package is absent or too old
+      ClusterError                   cluster           2     workers are lost or do not come; what is done stays done
 
 An interruption by the user (Ctrl-C) is no error of ours: it stays :class:`KeyboardInterrupt` and exits with 130.
 """
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 __all__ = [
     "AnnotationError",
+    "ClusterError",
     "DatasetError",
     "DependencyError",
     "GatedModelError",
@@ -28,6 +31,7 @@ __all__ = [
     "InputError",
     "LimitError",
     "ModelError",
+    "NoMemoryError",
     "OutputError",
     "SlideError",
     "UnknownMppError",
@@ -120,7 +124,19 @@ class OutputError(HistoseedError):
     code = "bad-output"
 
 
+class NoMemoryError(HistoseedError):
+    """Processor or accelerator have not enough memory. A run that was begun is kept."""
+
+    code = "no-memory"
+
+
 class DependencyError(HistoseedError):
     """A package is absent or too old."""
 
     code = "missing-package"
+
+
+class ClusterError(HistoseedError):
+    """Workers or their scheduler are lost or do not come. What is done stays done: no bad input, the run is resumed."""
+
+    code = "cluster"

@@ -10,7 +10,9 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,15 +53,23 @@ def explained(error: OSError, path: Path) -> OutputError:
     return OutputError(f"Writing failed ({error.strerror or error}).", where=path)
 
 
+def _this_process() -> str:
+    machine = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+    return f"{machine[:40]}-{os.getpid()}"
+
+
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that becomes ``path`` when the block ends well.
+
+    Its name carries the machine and the process: several nodes may write into one network folder, where process numbers
+    recur.
 
     Raises:
         OutputError: the disk is full, or the place is not writable; nothing is left behind.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.name}.{_this_process()}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -55,6 +55,7 @@ class Settings:
     )
     max_vertices: int = _row(1_000_000, "Most vertices of a single annotated object.")
     max_objects: int = _row(20_000_000, "Most objects of one annotation file or label image.")
+    max_bundle_bytes: int = _row(20_000_000_000, "Most bytes of a model bundle that `histoseed model` unpacks.")
     tile_size: int = _row(1024, "Side of an inference tile, in pixels at the model's resolution.")
     cache_dir: Path = _row(
         Path("~/.cache/histoseed"), "Folder of the embedding cache and of downloaded encoder weights."
@@ -93,7 +94,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             what = f"{text!r} is not a valid value ({error.errors()[0]['msg']})."
             raise InputError(what, where=key, fix=f"The default is {row.default!r}.") from error
     settings = Settings(**values)
-    for name in ("max_pixels", "max_geojson_bytes", "max_vertices", "max_objects", "tile_size", "cache_bytes"):
+    for name in (*(row for row in SETTINGS if row.startswith("max_")), "tile_size", "cache_bytes"):
         if getattr(settings, name) <= 0:
             raise InputError("The value must be positive.", where=SETTINGS[name].env)
     return settings

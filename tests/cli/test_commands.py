@@ -67,7 +67,7 @@ def test_the_summary_of_a_data_set(run: Run, data: Path) -> None:
     for part in (
         "data set discs",
         "licence CC0-1.0",
-        "patches 2 (64x64: 2)",
+        "patches 2 of 64 x 64 pixels",
         "objects 12",
         "odd: 6, even: 6",
         "0.5: 2",

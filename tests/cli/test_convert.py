@@ -34,9 +34,9 @@ def test_a_table_of_what_was_converted_and_every_loss(run: Run, tmp_path: Path, 
     assert f"3 objects of 1 image, from geojson to labels: {out}" in words
     notes = [line for line in result.stderr.splitlines() if line.startswith("Note: ")]
     assert notes == [
-        "Note: labels: 1 points are left out.",
+        "Note: labels: 1 point is left out.",
         "Note: labels: the classes of 2 objects are not kept.",
-        "Note: labels: 1 class colours are not kept.",
+        "Note: labels: 1 class colour is not kept.",
         "Note: labels: the ids of 3 objects are not kept.",
     ]
 

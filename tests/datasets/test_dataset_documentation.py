@@ -50,6 +50,32 @@ def test_every_card_has_a_row_and_a_section():
     assert set(cells) == {11}  # nine columns
 
 
+def test_cells_of_the_table_are_short_and_the_sections_are_whole(script: ModuleType):
+    rows = [line.split(" | ") for line in PAGE.splitlines() if line.startswith("| [")]
+    assert max(len(cell) for row in rows for cell in row) <= 100
+    assert max(len(cell) for row in rows for cell in row[1:-1]) <= 62
+    for name, importer in IMPORTERS.items():
+        if importer.card is not None:
+            section = PAGE.split(f"\n### {name}\n")[1].split("\n### ")[0]
+            card = importer.card
+            facts = (card.organ, card.task, card.mpp, card.group, card.licence or "not stated")
+            for text in (*card.known_problems, *facts):
+                assert script.escaped(text) in section, (name, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("0.25", "0.25"), ("0.2265 to 0.254, for each image in a sheet", "0.2265 to 0.254"),
+        ("image (patients and slides are not published); and more", "image"),
+        ("about 0.2 (cell) and 0.8, in metadata.json for each", "about 0.2 (cell) and 0.8"),
+        ("one two three four five six seven eight nine ten", "one two three four five..."),
+    ],
+)  # fmt: skip
+def test_long_texts_end_at_a_mark_or_a_word(script: ModuleType, text: str, short: str):
+    assert script.brief(text, 30) == short
+
+
 def test_layouts_without_a_card_are_explained():
     for name, importer in IMPORTERS.items():
         assert importer.card is not None or f"histoseed import {name} " in PAGE
@@ -75,7 +101,8 @@ def test_a_change_of_a_card_changes_the_page(script: ModuleType):
     made = script.filled(f"top\n{page}\nend", [card(known_problems=("Two | of them <b>.",), licence="MIT")])
     assert made.startswith("top\n")
     assert made.endswith("\nend")
-    assert r"Two \| of them &lt;b>." in made
+    assert r"| Two \| of them &lt;b> |" in made
+    assert "- Two | of them &lt;b>." in made
     assert "- Licence: MIT; commercial use: unknown" in made
     assert "SOURCE/<id>.png" in made  # within a code block as it is
     assert script.filled(made, [card(licence="CC0-1.0")]) == script.filled(

@@ -10,7 +10,7 @@ import pytest
 import shapely
 from PIL import Image
 
-from histoseed.datasets import import_dataset, import_geojson
+from histoseed.datasets import Dataset, import_dataset, import_geojson
 from histoseed.errors import AnnotationError, HistoseedError, InputError
 
 WIDTH, HEIGHT = 60, 40
@@ -153,7 +153,7 @@ def test_several_images(picture: Path, tmp_path: Path):
 def test_what_the_readers_say_is_kept(picture: Path, tmp_path: Path):
     bow_tie = shapely.Polygon([(0, 0), (8, 8), (8, 0), (0, 8)])
     dataset = import_geojson(picture, _save(tmp_path, [_feature(bow_tie)]), tmp_path / "ds")
-    assert any("repaired" in note for note in dataset.info.notes)
+    assert any("repaired: 1 feature (1 file" in problem for problem in dataset.info.known_problems)
 
 
 def test_overlapping_outlines_lose_pixels_and_keep_their_shape(picture: Path, tmp_path: Path):
@@ -195,7 +195,73 @@ def test_outlines_that_leave_the_image_are_cut_when_allowed(picture: Path, tmp_p
 
 def test_lists_must_match(picture: Path, tmp_path: Path):
     path = _save(tmp_path, NUCLEI)
-    with pytest.raises(InputError, match="1 images and 2 GeoJSON"):
+    with pytest.raises(InputError, match="1 image and 2 GeoJSON"):
         import_geojson(picture, [path, path], tmp_path / "ds")
     with pytest.raises(InputError, match="stem 'field'"):
         import_geojson([picture, picture], [path, path], tmp_path / "ds")
+
+
+@pytest.fixture
+def several(picture: Path, tmp_path: Path) -> Path:
+    """A folder of three images, two of them with annotations, and other files."""
+    folder = tmp_path / "several"
+    folder.mkdir()
+    for name in ("a.png", "b.1.png", "c.png"):
+        (folder / name).write_bytes(picture.read_bytes())
+    _save(folder, NUCLEI[:1], "a.png.geojson")
+    _save(folder, NUCLEI[1:2], "b.1.geojson")
+    (folder / "notes.txt").write_text("x")
+    (folder / ".hidden.geojson").write_text("x")
+    return folder
+
+
+def _slides(dataset: Dataset) -> dict[str, int]:
+    return {row[0]: dataset.objects(row[1]).height for row in dataset.patches.select("slide", "patch_id").iter_rows()}
+
+
+def test_a_folder_gives_pairs_of_equal_names(several: Path, tmp_path: Path):
+    dataset = import_dataset("geojson", several, tmp_path / "ds")
+    assert _slides(dataset) == {"a": 1, "b.1": 1}
+    assert "1 image has no GeoJSON and was left out (1 file: c.png)." in dataset.info.notes
+
+
+def test_folders_and_files_in_any_order_give_the_same_pairs(several: Path, tmp_path: Path):
+    wanted = {"a": 1, "b.1": 1}
+    (several / "c.png").unlink()
+    files = sorted(path for path in several.glob("[ab]*"))
+    assert _slides(import_dataset("geojson", files[::-1], tmp_path / "files")) == wanted
+    for name, kind in (("pictures", "*.png"), ("outlines", "[ab]*.geojson")):
+        (several / name).mkdir()
+        for path in several.glob(kind):
+            path.rename(several / name / path.name)
+    assert _slides(import_dataset("geojson", several, tmp_path / "below")) == wanted
+    apart = import_dataset("geojson", [several / "outlines", several / "pictures"], tmp_path / "apart")
+    assert _slides(apart) == wanted
+
+
+def test_two_files_belong_together_whatever_they_are_called(picture: Path, tmp_path: Path):
+    path = _save(tmp_path, NUCLEI[:1], "other.geojson")
+    for k, pair in enumerate(([picture, path], [path, picture])):
+        assert _slides(import_dataset("geojson", pair, tmp_path / f"ds{k}")) == {"field": 1}
+
+
+def test_pairs_that_are_none(several: Path, picture: Path, tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    alone = _save(tmp_path, NUCLEI, "one.geojson")
+
+    def refused(source: Path | list[Path], words: str) -> None:
+        with pytest.raises(InputError, match=words) as caught:
+            import_dataset("geojson", source, tmp_path / "ds")
+        assert len(str(caught.value)) < 600
+        assert not (tmp_path / "ds").exists()
+
+    refused(tmp_path / "empty", "There is no GeoJSON")
+    refused(picture, "There is no GeoJSON")
+    refused([picture] * 9, r"and 6 more: There is no GeoJSON.*IMAGE GEOJSON")
+    refused(alone, "There is no image")
+    refused([several, alone], r"There is no image for one\.geojson")
+    twice = _save(several, NUCLEI, "b.1.png.geojson")
+    refused(several, r"b\.1\.geojson and b\.1\.png\.geojson both belong to b\.1\.png")
+    twice.unlink()
+    (several / "a.png").unlink()
+    refused(several, r"There is no image for a\.png\.geojson")

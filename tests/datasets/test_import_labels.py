@@ -99,8 +99,8 @@ def test_the_class_is_the_vote_of_the_pixels(source: Path, tmp_path: Path):
     assert dataset.objects("one")["class_name"].to_list() == ["stroma", "stroma", "lymphocyte", None]
     problems = " ".join(dataset.info.known_problems)
     assert "2 objects hold pixels of several classes" in problems
-    assert "1 objects hold equally many pixels" in problems
-    assert "1 objects hold no pixel of a class" in problems
+    assert "1 object holds as many pixels of two classes" in problems
+    assert "1 object holds no pixel of a class" in problems
 
 
 def test_detached_parts_stay_one_object(source: Path, tmp_path: Path):
@@ -109,7 +109,7 @@ def test_detached_parts_stay_one_object(source: Path, tmp_path: Path):
     Image.fromarray(labels).save(source / "labels" / "one.png")
     dataset = import_labels(source, tmp_path / "ds")
     assert dataset.objects("one").height == 2
-    assert any("detached parts, 1 parts more" in text for text in dataset.info.known_problems)
+    assert any("detached parts, 1 part more" in text for text in dataset.info.known_problems)
 
 
 def test_huge_numbers_are_renumbered_and_said(source: Path, tmp_path: Path):
@@ -142,9 +142,9 @@ def _write(path: Path, text: str) -> None:
 
 _FAULTS: list[tuple[str, Callable[[Path], object], type[HistoseedError], str]] = [
     ("no images", lambda s: (s / "images").rename(s / "pictures"), DatasetError, "no folder images/"),
-    ("no label", lambda s: (s / "labels" / "one.png").unlink(), DatasetError, "1 of 2 images have no label: one"),
+    ("no label", lambda s: (s / "labels" / "one.png").unlink(), DatasetError, "1 image of 2 has no label: one"),
     ("no image", lambda s: (s / "images" / "one.png").unlink(), DatasetError, "a label without an image: one"),
-    ("no type", lambda s: (s / "types" / "one.tif").unlink(), DatasetError, "have no type image: one"),
+    ("no type", lambda s: (s / "types" / "one.tif").unlink(), DatasetError, "has no type image: one"),
     ("stem twice", lambda s: (s / "images" / "one.gif").write_bytes(b"x"), DatasetError, "same stem"),
     ("size", lambda s: Image.new("I;16", (30, 19)).save(s / "labels" / "one.png"), DatasetError, "30 x 19 pixels"),
     (
@@ -180,7 +180,7 @@ _FAULTS: list[tuple[str, Callable[[Path], object], type[HistoseedError], str]] =
         DatasetError,
         "line 3: There is no image 'two'",
     ),
-    ("no row", lambda s: _write(s / "groups.csv", "patch_id\none\n"), DatasetError, "1 images have no line: two.b"),
+    ("no row", lambda s: _write(s / "groups.csv", "patch_id\none\n"), DatasetError, "1 image has no line: two.b"),
     ("row twice", lambda s: _write(s / "groups.csv", "patch_id\none\none\n"), DatasetError, "earlier line"),
     ("fields", lambda s: _write(s / "groups.csv", "patch_id,slide\none\n"), DatasetError, "line 2"),
     ("mpp", lambda s: _write(s / "groups.csv", "patch_id,mpp\none,0.25 um\n"), DatasetError, "'0.25 um'"),
@@ -220,7 +220,7 @@ def test_nothing_is_overwritten_unless_told(source: Path, tmp_path: Path):
         (("label", "x", "y"), {}, "Did you mean 'labels'?"),
         (("labels", "x", "y"), {"mmp": 1.0}, "Did you mean 'mpp'?"),
         (("labels", ["x", "z"], "y"), {}, "reads source; 2 were given"),
-        (("geojson", "x", "y"), {}, "reads image and geojson; 1 were given"),
+        (("geojson", "x", "y"), {}, "There is no GeoJSON"),
     ],
 )
 def test_the_registry_answers_a_wrong_name(arguments: tuple, options: dict, word: str):

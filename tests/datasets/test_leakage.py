@@ -259,7 +259,7 @@ def test_slide_areas_are_compared_by_name_only(made: Callable[..., Dataset], tmp
     table.with_columns(names).write_parquet(data.path / "patches.parquet")
     found = with_pictures(read_dataset(data.path), made("b", {"r": {"image": tissue(0)}}))
     assert not found.found
-    assert found.notes == ("1 patches are areas of slides; only their names were compared.",)
+    assert found.notes == ("1 patch is an area of a slide; only its name was compared.",)
 
 
 def test_columns_and_refusals(made: Callable[..., Dataset]) -> None:

@@ -22,10 +22,10 @@ from histoseed.datasets import (
     named_classes,
     read_dataset,
 )
-from histoseed.datasets.licences import combined_licence, commercial_use, most_restrictive
-from histoseed.datasets.mappings import ClassMap, Target, class_maps, read_class_map, resolve
+from histoseed.datasets.mappings import ClassMap, Target, class_maps, losses_of, read_class_map, resolve
 from histoseed.datasets.merge import merge_datasets
 from histoseed.errors import DatasetError, InputError, OutputError
+from histoseed.licences import combined_licence, commercial_use, most_restrictive
 
 IDS = [f"00000000-0000-4000-8000-00000000000{k}" for k in range(10)]
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -101,6 +101,17 @@ def test_nothing_is_lost_and_files_are_copied_byte_by_byte(made: Callable[..., D
     assert merged.patches["group"].to_list() == ["TCGA-A2-A0ES", "s1", "x"]
     np.testing.assert_array_equal(merged.probabilities("masks"), first.probabilities("masks"))
     assert merged.name == "out"
+
+
+def test_no_two_classes_of_a_merger_look_alike(made: Callable[..., Dataset], tmp_path: Path) -> None:
+    red, also_red = (
+        (ClassInfo("a", "#D12000"), ClassInfo("b", "#010203")),
+        (ClassInfo("c", "#d12000"), ClassInfo("b", "#111111")),
+    )
+    first, second = made("first", {"one": {}}, classes=red), made("second", {"two": {}}, classes=also_red)
+    merged = {one.name: one.color for one in merge_datasets([first, second], tmp_path / "out").classes}
+    assert (merged["a"], merged["b"]) == ("#D12000", "#010203")
+    assert merged["c"].lower() not in {"#d12000", "#010203"}
 
 
 def test_classes_follow_the_map(made: Callable[..., Dataset], tmp_path: Path) -> None:
@@ -224,7 +235,10 @@ def test_classes_that_are_not_named_are_all_listed(made: Callable[..., Dataset],
     chosen = a_map(first={"neutrophil": "n", "Plasm": "p"}, second={"a": "a", "b": "b"})
     with pytest.raises(DatasetError) as error:
         merge_datasets([first, second, third], tmp_path / "out", class_map=chosen)
-    for words in ("first: 'Plasma' (nearest: 'Plasm')", "first: 'x'", "second: 'c'", "no table [third]"):
+    for words in (
+        "first: 'Plasma' is not named (nearest: 'Plasm')", "first: 'x' is not named", "second: 'c' is not named",
+        "no table [third]", "[first] names 'Plasm', which is no class of it (nearest: 'Plasma')",
+    ):  # fmt: skip
         assert words in error.value.what
     assert "Neutrophil" not in error.value.what  # case and punctuation do not matter
     assert not (tmp_path / "out").exists()
@@ -256,9 +270,9 @@ def test_a_tcga_patient_of_two_sets_is_one_group(made: Callable[..., Dataset], t
     assert merged.patches["group"].to_list() == [one, "7", one, "7", "hospital 3"]  # a coarser group stays
     assert merged.patches["patient"].to_list() == [one, "7", one, "7", one]
     problems = " ".join(merged.info.known_problems)
-    assert "The patients 7 stand in a and b and are taken to be the same" in problems
-    assert f"1 groups stand in several splits ({one})" in problems
-    assert "1 pictures stand in several of the data sets" in problems
+    assert "The patient 7 stands in a and b and is taken to be the same" in problems
+    assert f"1 group stands in several splits ({one})" in problems
+    assert "1 picture stands in several of the data sets" in problems
 
 
 def test_what_the_data_sets_say_is_said_together(made: Callable[..., Dataset], tmp_path: Path) -> None:
@@ -272,7 +286,7 @@ def test_what_the_data_sets_say_is_said_together(made: Callable[..., Dataset], t
     assert info.licence == "a: CC-BY-NC-SA-4.0; b: CC0-1.0 (together: no commercial use)"
     assert info.known_problems[0] == "a: Bad."
     assert info.leakage_notes == ("a: Shares x.",)
-    assert info.notes[0] == "Merged from a (version 1, 1 patches), b (version 1, 1 patches)."
+    assert info.notes[0] == "Merged from a (version 1, 1 patch), b (version 1, 1 patch)."
 
 
 @pytest.mark.parametrize(
@@ -463,4 +477,112 @@ def test_a_table_holds_for_parts_of_its_data_set_too() -> None:
     info = DatasetInfo(name="NuCLS evaluation", classes=named_classes(["Tumor_NonMitotic"]))
     assert resolve(class_maps()["common"], [info])[0].objects == {"Tumor_NonMitotic": Target("class", "Epithelial")}
     with pytest.raises(DatasetError, match=r"no table \[nuclsx\]"):
-        resolve(class_maps()["common"], [DatasetInfo(name="nuclsx")])
+        resolve(class_maps()["common"], [DatasetInfo(name="nuclsx", classes=named_classes(["tumor"]))])
+
+
+def info_of(name: str, *classes: str, regions: tuple[str, ...] = ()) -> DatasetInfo:
+    return DatasetInfo(name=name, classes=named_classes(classes), region_classes=named_classes(regions))
+
+
+def test_slips_in_a_map_are_errors_with_the_nearest_name() -> None:
+    infos = [info_of("mine", "tumour", "stroma", regions=("fat",)), info_of("nucls evaluation", "tumor")]
+    good = {"mine": {"tumour": "t", "stroma": "s", "regions": {"fat": "f"}}, "nucls": {"tumor": "t"}}
+    assert resolve(a_map(**{name: dict(table) for name, table in good.items()}), infos)
+    for tables, words in (
+        ({"mine": good["mine"] | {"tumor ": "t2", "lymphocite": "l"}}, "'lymphocite', which is no class of it."),
+        ({"mine": good["mine"] | {"stromal": "s"}}, "'stromal', which is no class of it (nearest: 'stroma')"),
+        ({"mine": good["mine"] | {"regions": {"fat": "f", "fatt": "f"}}}, "'fatt', which is no region class of it"),
+        ({"nucls": {"Tumor": "t", "TUMOR": "u"}}, "'tumor' is named 2 times"),
+        ({"mine": good["mine"] | {"Stroma": "x"}}, "'stroma' is named 2 times ('stroma', 'Stroma')"),
+        ({"nucls evalaution": {"tumor": "wrong"}}, "[nucls evalaution] is the name of no data set (nearest: nucls eva"),
+    ):
+        with pytest.raises(DatasetError) as error:
+            resolve(a_map(**{name: dict(table) for name, table in (good | tables).items()}), infos)
+        assert words in f"{error.value.what}.", words
+
+
+def test_names_of_other_schemes_and_other_data_sets_are_no_slips(made: Callable[..., Dataset], tmp_path: Path) -> None:
+    """A map may serve data sets that are not merged now; what is not known is said."""
+    first, second = made("lab a", {"p": {}}), made("nucls", {"q": {}}, classes=named_classes(["tumor"]))
+    keep = {"a": "a", "b": "b", "c": "c"}
+    chosen = a_map(
+        **{"lab a": keep, "lab c": {"x": "y"}, "nucls": {"tumor": "a", "sTIL": "b"}, "lizard": {"Plasma": "c"}}
+    )
+    notes = merge_datasets([first, second], tmp_path / "out", class_map=chosen).info.notes
+    assert "The class map has tables of other data sets: [lab c]." in notes
+
+
+def test_ready_maps_name_classes_of_their_data_sets_only() -> None:
+    for ready in class_maps().values():
+        for section, table in ready.objects.items():
+            card = IMPORTERS[section].card
+            assert set(table) <= {name for classes in card.schemes.values() for name in classes}, (ready.name, section)
+            assert resolve(ready, [info_of(section, *next(iter(card.schemes.values())))])
+
+
+def test_a_data_set_without_classes_needs_no_table(made: Callable[..., Dataset], tmp_path: Path) -> None:
+    bare = made("bare", {"p": {"objects": everything()["masks"]["objects"]}}, classes=())
+    merged = merge_datasets(
+        [bare, made("second", {"q": {}})], tmp_path / "out", class_map=a_map(second={"a": "a", "b": "b", "c": "c"})
+    )
+    assert merged.objects("p")["class_name"].to_list() == [None] * 3
+    assert [c.name for c in merged.info.region_classes] == ["area", "rim"]
+
+
+@pytest.mark.parametrize("key", ["unclassified", ""])
+@pytest.mark.parametrize("target", ["drop", "ignore", "cell", "unclassified"])
+def test_objects_without_a_class_follow_the_map(
+    made: Callable[..., Dataset], tmp_path: Path, key: str, target: str
+) -> None:
+    given = {"objects": everything()["masks"]["objects"], "class_of": {3: "a", 7: None, 9: None}}
+    first, second = made("first", {"p": given}), made("second", {"q": {}})
+    keep = {"a": "a", "b": "b", "c": "c"}
+    chosen = a_map(first=keep | {key: target}, second=dict(keep))
+    merged = merge_datasets([first, second], tmp_path / "out", class_map=chosen)
+    merged.verify()
+    objects = merged.objects("p").filter(pl.col("layer") == "nucleus")
+    patch, before = merged.patch("p"), first.patch("p")
+    if target in {"drop", "ignore"}:
+        assert objects["label"].to_list() == [3]
+        np.testing.assert_array_equal(patch.labels, np.where(before.labels == 3, 3, 0))
+        assert (patch.ignore is None) == (target == "drop")
+        assert target == "drop" or np.array_equal(patch.ignore, before.labels > 3)
+    else:
+        name = None if target == "unclassified" else target
+        assert objects["class_name"].to_list() == ["a", name, name]
+        np.testing.assert_array_equal(patch.labels, before.labels)
+    assert [c.name for c in merged.classes] == ["a", "b", "c", *(["cell"] if target == "cell" else [])]
+    notes = " ".join(merged.info.notes)
+    assert (f"unclassified -> {target}" in notes) == (target != "unclassified")
+    record = json.loads((merged.path / "merge.json").read_text())["sources"]
+    assert record[0]["unclassified"] == list(Target.of(target))
+
+
+def test_a_class_that_is_called_unclassified_is_a_class() -> None:
+    resolved = resolve(a_map(x={"unclassified": "drop"}), [info_of("x", "unclassified")])[0]
+    assert resolved.objects == {"unclassified": Target("drop")}
+    assert resolved.unclassified == Target("unclassified")
+
+
+@pytest.mark.parametrize("target", ["Drop", "ignor", "unclasified", "Ignore*", "dropp"])
+def test_a_target_that_is_nearly_a_word_is_refused(tmp_path: Path, target: str) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(f'[a]\n"x" = "{target}"\n')
+    with pytest.raises(InputError, match=r"nearly the word '(drop|ignore|unclassified)'"):
+        read_class_map(path)
+    path.write_text('[a]\n"x" = "classified"\n"y" = "crop"\n')
+    assert read_class_map(path).objects["a"] == {"x": "classified", "y": "crop"}
+
+
+def test_classes_that_are_nearly_alike_are_told(made: Callable[..., Dataset], tmp_path: Path) -> None:
+    first = made("first", {"p": {}}, classes=named_classes(["tumor", "non-tumor"]))
+    second = made("second", {"q": {}}, classes=named_classes(["Tumour", "stroma"]))
+    notes = [note for note in merge_datasets([first, second], tmp_path / "out").info.notes if "nearly alike" in note]
+    assert notes == ["The classes 'Tumour' and 'tumor' are nearly alike and stay two; a class map can join them."]
+
+
+def test_only_losses_of_the_data_sets_at_hand_are_told() -> None:
+    common = class_maps()["common"]
+    said = losses_of(common, [info_of("pannuke"), info_of("lizard")])
+    assert said == [text for text in common.lossy if not text.startswith(("NuCLS", "CoNSeP"))]
+    assert len(said) < len(common.lossy) == len(losses_of(common, [info_of(name) for name in common.objects]))

@@ -14,7 +14,18 @@ import pytest
 import shapely
 import tifffile
 
-from histoseed.datasets import Dataset, read_dataset
+from histoseed.annotations import Instances
+from histoseed.datasets import (
+    Collection,
+    Dataset,
+    DatasetInfo,
+    Item,
+    PatchContent,
+    named_classes,
+    read_dataset,
+    take_in,
+)
+from histoseed.datasets.content import SlideArea
 from histoseed.errors import DatasetError, LimitError
 from histoseed.settings import Settings
 
@@ -409,3 +420,47 @@ def test_a_patch_can_be_a_region_of_a_slide(tiny: Dataset, edit: Edit, tmp_path:
     rows, columns = np.indices((24, 32))
     expected = np.dstack([20.5 + 2 * columns, 10.5 + 2 * rows, 0 * rows])
     assert np.abs(patch.image - expected).max() <= 1
+
+
+def _on_a_slide(tmp_path: Path, width: int, height: int) -> tuple[Path, Path]:
+    """A data set of one patch, which is a whole slide of 160 x 120 pixels with one outline, and the slide's folder."""
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    tifffile.imwrite(slides / "s.tif", np.full((120, 160, 3), 200, np.uint8), photometric="rgb")
+    content = PatchContent(
+        image=SlideArea("s.tif", width, height),
+        region_outlines=Instances.build([shapely.box(10, 10, 90, 60)], class_name="tumour"),
+    )
+    info = DatasetInfo(name="slides", region_classes=named_classes(["tumour"]))
+    item = Item(patch_id="s", read=lambda: content, facts={"x": 0.0, "y": 0.0, "exhaustive": False})
+    take_in(Collection(info=info, items=[item]), tmp_path / "ds", importer="test", source=slides)
+    return tmp_path / "ds", slides
+
+
+def test_a_whole_slide_is_not_read_as_one_picture(tmp_path: Path):
+    path, slides = _on_a_slide(tmp_path, 160, 120)
+    data = read_dataset(path, slides=slides, settings=Settings(max_pixels=19_199))
+    with pytest.raises(LimitError, match=r"160 x 120 pixels are more .*max_pixels.*dataset windows"):
+        data.patch("s")
+    assert len(data.instances_of("s")) == 0
+    data.verify()
+    assert read_dataset(path, slides=slides, settings=Settings(max_pixels=19_200)).patch("s").image.shape == (
+        120,
+        160,
+        3,
+    )
+
+
+def test_an_area_that_leaves_its_slide_is_found(tmp_path: Path):
+    path, slides = _on_a_slide(tmp_path, 200, 120)
+    with pytest.raises(DatasetError, match="leaves its slide of 160 x 120"):
+        read_dataset(path, slides=slides, settings=Settings(max_pixels=100)).verify()
+
+
+def test_the_folder_of_slides_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, slides = _on_a_slide(tmp_path, 160, 120)
+    with pytest.raises(DatasetError, match=r"s\.tif is missing.*HISTOSEED_SLIDES_DIR"):
+        read_dataset(path)
+    monkeypatch.setenv("HISTOSEED_SLIDES_DIR", str(slides))
+    assert read_dataset(path).patch("s").image.shape == (120, 160, 3)
+    assert read_dataset(path, settings=Settings(slides_dir=str(slides))).slides == slides

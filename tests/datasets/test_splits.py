@@ -107,7 +107,7 @@ def test_patches_without_a_patient_need_a_fallback(tmp_path: Path):
     facts[0]["patient"] = None
     dataset = _dataset(tmp_path / "ds", facts)
     with pytest.raises(
-        DatasetError, match=r"1 of 9 patches have no patient \(p00\).*fallback: centre, group"
+        DatasetError, match=r"1 patch of 9 does not state its patient \(p00\).*--fallback centre, which keeps"
     ) as caught:
         split_dataset(dataset)
     assert "patches.parquet" in str(caught.value)
@@ -135,8 +135,8 @@ def test_a_split_that_is_there_is_kept_unless_told(tmp_path: Path):
         ({"fractions": (0.5, 0.4, 0.2)}, InputError, "sum to 1"),
         ({"fractions": (1.5, -0.5, 0.0)}, InputError, "sum to 1"),
         ({"fractions": (float("nan"), 0.5, 0.5)}, InputError, "sum to 1"),
-        ({"by": "centre"}, DatasetError, "no centre"),
-        ({"by": "centre", "fallback": "slide"}, DatasetError, "neither centre nor slide"),
+        ({"by": "centre"}, DatasetError, "No patch states its centre"),
+        ({"by": "centre", "fallback": "slide"}, DatasetError, "3 patches state neither centre nor slide"),
         ({}, DatasetError, "there are 2"),
     ],
 )

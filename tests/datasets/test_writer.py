@@ -145,7 +145,7 @@ def test_overlap_is_counted_and_said(tmp_path: Path):
     dataset = read_dataset(tmp_path / "ds")
     assert dataset.instances["label"].to_list() == [None, 2, 3]
     assert dataset.info.known_problems[0].startswith("Overlapping outlines were flattened")
-    assert "5 pixels and 1 whole objects of 1 patches" in dataset.info.known_problems[0]
+    assert "5 pixels and 1 whole object of 1 patch are hidden" in dataset.info.known_problems[0]
     assert len(dataset.instances_of(0)) == 3
 
 

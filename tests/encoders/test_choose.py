@@ -233,3 +233,17 @@ def test_unknown_files_and_folders_are_told(tmp_path: Path) -> None:
     (tmp_path / "empty" / "model.json").write_text("[1]")
     with pytest.raises(ModelError, match="no JSON object"):
         choose_encoder(tmp_path / "empty")
+
+
+def test_a_name_of_an_architecture_says_nothing_of_a_files_licence(tmp_path: Path) -> None:
+    file = tmp_path / "mine.safetensors"
+    for name, weights, licence, commercial in (
+        ("timm:resnet18.a1_in1k", None, "apache-2.0", "yes"),
+        ("timm:resnet18.a1_in1k", "random", "apache-2.0", "yes"),
+        ("timm:resnet18.a1_in1k", file, None, "unknown"),
+        ("mobilenet-v2", file, "apache-2.0", "yes"),  # its authors hand it out as a file
+        ("uni2-h", file, "cc-by-nc-nd-4.0", "no"),
+    ):
+        chosen = choose_encoder(name, weights)
+        assert (chosen.card.licence, chosen.card.commercial) == (licence, commercial)
+        assert chosen.weights == ("hub" if weights is None else weights)

@@ -12,7 +12,7 @@ from torch import nn
 from fixtures.nuclei import perfect_pixels, perfect_raw
 from histoseed.geometry import Region, polygons_to_label
 from histoseed.inference import ArraySlide, Field, FieldSegmenter, Precision, TileGrid
-from histoseed.segmenters import KINDS, ClassEntry, EncoderEntry, ModelCard
+from histoseed.segmenters import KINDS, ClassEntry, EncoderEntry, ModelCard, kinds_of
 
 
 class PerfectModel(nn.Module):
@@ -54,7 +54,7 @@ def labels(painted: ModuleType) -> np.ndarray:
     return painted.blobs(3, 320, 448, 500)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds_of("instance"))
 def test_nuclei_and_classes_come_back_at_every_tile_size(painted: ModuleType, labels: np.ndarray, kind: str) -> None:
     slide = ArraySlide(paint(labels), mpp=0.25)
     field = Field.over(Region(0, 0, *slide.size), slide.size, 0.25, 0.25)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from histoseed.metrics import PREDICTED_OUTCOMES, PROTOCOLS, TRUTH_OUTCOMES, Accumulator
+from histoseed.metrics import AREAS, PREDICTED_OUTCOMES, PROTOCOLS, TRUTH_OUTCOMES, Accumulator, AreaAccumulator
 
 TEXT = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
 
@@ -25,3 +25,10 @@ def test_every_key_is_explained():
         for key in scores:
             shown = key.replace("CLASS", "<class>").replace("ORGAN", "<organ>")
             assert f"`{shown}`" in TEXT, key
+
+
+def test_every_key_of_areas_is_explained():
+    assert f"### `{AREAS}`" in TEXT
+    scores = AreaAccumulator(["CLASS"]).update(np.ones((2, 2), int), np.ones((2, 2), int)).compute()
+    for key in scores:
+        assert f"`{key.replace('CLASS', '<class>')}`" in TEXT, key

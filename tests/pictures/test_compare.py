@@ -12,6 +12,7 @@ from histoseed.errors import InputError
 from histoseed.pictures import OUTCOME_CODES, OUTCOMES, comparison, error_map, outcome_codes
 from histoseed.pictures.colors import rgb
 from histoseed.pictures.compare import _counts
+from histoseed.pictures.lettering import font
 
 shapes = st.shared(st.tuples(st.integers(1, 6), st.integers(1, 6)), key="shape")
 label_images = hnp.arrays(np.uint32, shapes, elements=st.integers(0, 4))
@@ -96,6 +97,22 @@ def test_comparison_shows_all_four_panels(patch, columns):
     # Truth is the second panel, prediction the third.
     assert (down > 60) == (columns < 4)
     assert np.sign(round(across / 120)) == {1: 0, 2: -1, 4: 1}[columns]
+
+
+@pytest.mark.parametrize("shape", [(200, 8), (8, 200), (1, 1), (300, 300)])
+@pytest.mark.parametrize("columns", [1, 2, 4])
+def test_titles_and_legend_can_be_read_at_any_shape(shape, columns):
+    image = np.full((*shape, 3), 120, np.uint8)
+    labels = np.zeros(shape, np.int32)
+    labels[: max(1, shape[0] // 2), : max(1, shape[1] // 2)] = 1
+    sheet = comparison(image, labels, labels, [[1, 1]], classes={"a rather long name of a class": "#010203"}, side=400,
+                       columns=columns)  # fmt: skip
+    assert (sheet[:, [0, -1]] == 255).all()
+    # A sheet wider than the page of a report is shown smaller there, so that its letters are larger here.
+    swatch = np.sqrt(np.all(sheet == (1, 2, 3), axis=2).sum())
+    assert swatch == max(14, round(14 * columns * (400 if shape[1] >= shape[0] else 16) / 1000))
+    letters = font(14, bold=True).getlength("Differences")
+    assert sheet.shape[1] >= columns * letters
 
 
 def test_an_empty_prediction_is_compared(patch):

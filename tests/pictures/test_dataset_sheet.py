@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from histoseed.annotations import Instances
 from histoseed.errors import InputError
-from histoseed.pictures import dataset_charts
+from histoseed.pictures import dataset_charts, lettering
 from histoseed.pictures.colors import UNCLASSIFIED, rgb
 from histoseed.pictures.dataset_charts import ClassObjects, class_bars, size_rows
 from histoseed.pictures.dataset_sheet import SheetPatch, dataset_sheet
-from histoseed.pictures.lettering import INK, MUTED, PAPER
+from histoseed.pictures.lettering import INK, MUTED, PAPER, wrapped
 
 RED, BLUE = "#c80a14", "#1428c8"
 
@@ -238,6 +240,126 @@ def test_outlines_boxes_and_points_are_drawn():
     assert at[0, 0]
     assert where(picture, UNCLASSIFIED)[top + 505, left + 505]
     assert where(picture, "#010203").any()
+
+
+def tile_of(picture: np.ndarray, color: int) -> tuple[slice, slice]:
+    """Where a tile of a grey lies on a sheet."""
+    at = np.argwhere(np.all(picture == color, axis=2))
+    (top, left), (bottom, right) = at.min(axis=0), at.max(axis=0) + 1
+    return slice(top, bottom), slice(left, right)
+
+
+def test_tissue_is_tinted_in_dashed_lines_and_ignored_areas_are_hatched():
+    regions, ignore = np.zeros((64, 64), np.uint8), np.zeros((64, 64), bool)
+    regions[8:32, 8:32], ignore[40:60, 8:28] = 2, True
+    rings = Instances.build([shapely.box(40, 8, 60, 28)], class_name=["gland"])
+    picture = sheet(
+        [
+            patch(
+                regions=regions,
+                region_colors=["#000000", RED],
+                region_marks=rings,
+                region_mark_colors={"gland": BLUE},
+                ignore=ignore,
+                ignore_marks=Instances.build([shapely.box(40, 40, 60, 60)]),
+            )
+        ]
+    )
+    tile = picture[tile_of(picture, 210)]
+    assert tile.shape == (640, 640, 3)
+    for color, left in ((RED, 80), (BLUE, 400)):  # ten pixels of the sheet a pixel
+        side = where(tile, color)[80:82, left + 20 : left + 180].all(axis=0)
+        assert 0.5 < side.mean() < 0.95
+    inside = tile[150, 150].astype(int)
+    assert inside[0] > inside[2]  # a tint of red
+    assert 150 < inside[1] < 210
+    assert tuple(tile[150, 500]) == (210, 210, 210)  # there is a map, so outlines tint nothing
+    for left in (80, 400):
+        veil = tile[420:580, left + 20 : left + 180]
+        assert len(np.unique(veil.reshape(-1, 3), axis=0)) == 2
+        assert (veil != 210).any(axis=2).all()
+
+
+def test_outlines_of_tissue_tint_where_there_is_no_map_and_small_ones_lie_on_top():
+    rings = Instances.build([shapely.box(20, 20, 30, 30), shapely.box(5, 5, 60, 60)], class_name=["a", "b"])
+    picture = sheet([patch(region_marks=rings, region_mark_colors={"a": RED, "b": BLUE})])
+    tile = picture[tile_of(picture, 210)]
+    small, large = tile[250, 250].astype(int), tile[450, 450].astype(int)
+    assert small[0] > small[2]
+    assert large[2] > large[0]
+
+
+@pytest.mark.parametrize("ground", [(255, 255, 255), (200, 147, 189), (61, 34, 108)])
+@pytest.mark.parametrize("count", [1, 24])
+def test_points_are_seen_on_any_tissue(ground, count):
+    image = np.full((500, 500, 3), ground, np.uint8)
+    marks = Instances.build([shapely.Point(100.5, 150.5), shapely.Point(400, 400)], kind=["point"] * 2, class_name="a")
+    picture = sheet([patch(image=image, marks=marks, mark_colors={"a": "#2579ff"})] * count)
+    drawn = where(picture, "#2579ff").sum() / (2 * count)
+    assert drawn >= 25  # a disc of radius 3 and more
+    light = (picture.astype(int) > np.array(ground) + 20).any(axis=2) & (picture < 255).any(axis=2)
+    assert light.any() or ground == (255, 255, 255)
+
+
+def test_points_of_a_crowd_are_smaller_and_stay_apart():
+    grid = [shapely.Point(10 + 8 * i, 10 + 8 * j) for i in range(30) for j in range(30)]
+    marks = Instances.build(grid, kind=["point"] * len(grid), class_name="a")
+    picture = sheet([patch(image=np.full((256, 256, 3), 210, np.uint8), marks=marks, mark_colors={"a": BLUE})] * 24)
+    _, found = ndimage.label(where(picture, BLUE))
+    assert found == 24 * len(grid)
+
+
+@pytest.mark.parametrize(("low", "high"), [(5.0, 5.0), (4.4, 4.9), (3.0, 9.0), (1.0, 400.0), (0.01, 9e5)])
+def test_diameters_stand_on_an_axis_with_three_ticks_or_more(texts, low, high):
+    values = np.geomspace(low, high, 50)
+    for width in (380, 480, 900):
+        texts.clear()
+        size_rows([ClassObjects(name="tumour", color=RED, diameters_um=values)], width, "um")
+        ticks = [float(text.replace(",", "")) for text in texts if re.fullmatch(r"[\d.,e+-]+", text)]
+        assert len(ticks) >= 3
+        assert ticks == sorted(ticks)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 1000])
+def test_counts_stand_on_an_axis_with_three_ticks_or_more(texts, count):
+    class_bars([ClassObjects(name="tumour", color=RED, outlined=count)], 480)
+    ticks = [text for text in texts if re.fullmatch(r"[\d,]+", text)]
+    assert len(set(ticks)) >= 3
+
+
+def test_long_names_of_classes_are_whole_and_push_the_rows_apart():
+    name = "a class with a name that is longer than any chart is wide, and then some, since people do that"
+    objects = [
+        ClassObjects(name=name, color=RED, outlined=9, diameters_um=np.full(9, 5.0)),
+        ClassObjects(name="b", color=BLUE, outlined=9, diameters_um=np.full(9, 5.0)),
+    ]
+    for chart in (class_bars(objects, 480), size_rows(objects, 480, "um")):
+        red, blue = rows_of(chart, RED), rows_of(chart, BLUE)
+        assert red.max() < blue.min()
+        lines = len(wrapped(name, extent(chart, RED)[0] - 10, 12))
+        assert blue.mean() - red.mean() >= 0.5 * lines * 17
+        assert chart.shape[1] == 480
+
+
+def test_no_caption_is_cut(monkeypatch: pytest.MonkeyPatch):
+    drawn: list[tuple[str, list[str]]] = []
+
+    def remember(text, width, size, *, bold=False):
+        lines = wrapped(text, width, size, bold=bold)
+        drawn.append((text, lines))
+        assert all(len(line) == 1 or lettering.font(size, bold=bold).getlength(line) <= width for line in lines)
+        return lines
+
+    monkeypatch.setattr(lettering, "wrapped", remember)
+    objects = [
+        ClassObjects(name="outlined " * 4, color=RED, outlined=9000, boxes=3, points=1, diameters_um=np.full(9, 5.0))
+    ]
+    title = "training_set_metastatic_roi_001_of_a_data_set_with_long_names\n" + "a detail, " * 12
+    sheet([patch(title=title)] * 24, objects, detail="a line about the data set, " * 20, total=9999)
+    texts = [text for text, _ in drawn]
+    assert any("each row is scaled to its own highest bar, the line is the median." in text for text in texts)
+    for text, lines in drawn:
+        assert "".join("".join(lines).split()) == "".join(text.split())
 
 
 def test_the_same_objects_give_the_same_picture():

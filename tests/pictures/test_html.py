@@ -17,7 +17,7 @@ from histoseed.errors import InputError
 from histoseed.pictures import Report, jpeg_bytes, png_bytes
 from histoseed.pictures.colors import contrast
 
-VOID = {"meta", "img", "source", "br", "link", "input"}
+VOID = {"meta", "img", "source", "br", "wbr", "link", "input"}
 EVIL = "<script>alert(1)</script>\" onload='x' &amp; </title></style>"
 
 
@@ -284,3 +284,9 @@ def test_what_cannot_be_shown_is_refused_and_leaves_no_trace(call):
     with pytest.raises(InputError):
         call(report)
     assert report.render() == Report("x").render()
+
+
+def test_names_of_columns_may_go_on_in_the_next_line():
+    report = Report("t")
+    report.table(["a_model_with_a_long_name", "b"], [[1, 2]])
+    assert '<th scope="col" class="r">a_<wbr>model_<wbr>with_<wbr>a_<wbr>long_<wbr>name</th>' in report.render()

@@ -15,6 +15,7 @@ from histoseed.annotations.instances import Instances
 from histoseed.errors import InputError
 from histoseed.pictures import UNCLASSIFIED, draw_instances, draw_outlines, outline_mask, palette
 from histoseed.pictures.colors import rgb
+from histoseed.pictures.overlay import outlined_at
 
 label_images = hnp.arrays(np.int32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3))
 
@@ -44,6 +45,72 @@ def test_outlines_have_the_exact_colour_and_nothing_else_changes(patch):
         assert np.any(edge & (labels == label))
     assert np.array_equal(out[~edge], image[~edge])
     assert np.array_equal(image, before)
+
+
+GROUNDS = [(255, 255, 255), (200, 147, 189), (131, 82, 140), (61, 34, 108), (15, 10, 20), (200, 30, 40)]
+"""White, eosin, three nuclei, blood."""
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+@pytest.mark.parametrize("color", ["#f0e442", "#2579ff", "#d12000", "#8833cc", "#c993bd", "#000000", "#ffffff"])
+def test_a_casing_sets_any_colour_off_from_any_tissue(ground, color):
+    labels = np.zeros((30, 30), int)
+    labels[8:20, 8:20] = 1
+    image = np.full((30, 30, 3), ground, np.uint8)
+    out = draw_outlines(image, labels, color, casing=True)
+    edge = outline_mask(labels)
+    assert (out[edge] == rgb(color)).all()
+    halo = ndimage.binary_dilation(edge, ndimage.generate_binary_structure(2, 1)) & (labels == 0)
+    np.testing.assert_array_equal(out[~(edge | halo)], image[~(edge | halo)])
+    luma = np.array([0.299, 0.587, 0.114])
+    line, casing = np.array(rgb(color)) @ luma, out[halo] @ luma
+    # Either the line differs from the tissue, or its casing does from both.
+    seen = max(abs(line - np.array(ground) @ luma), np.abs(casing - line).min())
+    assert seen > 60
+
+
+def test_outlines_of_large_objects_are_thicker_and_small_ones_are_seen():
+    labels = np.zeros((1000, 1000), np.int32)
+    labels[100:900, 100:900] = 1
+    labels[20:40, 20:40] = 2
+    labels[950, 950] = 3
+    colors = {1: "#010203", 2: "#d12000", 3: "#0dccff"}
+    out = outlined_at(np.full((250, 250, 3), 128, np.uint8), labels, colors, (1000, 1000))
+    rows = {label: np.all(out == rgb(color), axis=2) for label, color in colors.items()}
+    assert rows[1][125, 25:30].tolist() == [True, True, False, False, False]
+    assert rows[2][7, 5:10].tolist() == [True, False, False, False, True]
+    assert rows[3].sum() == 8  # the middle of a square of three pixels is no outline
+    np.testing.assert_allclose(np.argwhere(rows[3]).mean(axis=0), 237, atol=1)
+
+
+def test_a_casing_never_covers_another_object(patch):
+    image, labels = patch
+    cased, plain = (draw_outlines(image, labels, "#ffffff", casing=casing) for casing in (True, False))
+    np.testing.assert_array_equal(cased[labels > 0], plain[labels > 0])
+    assert not np.array_equal(cased, plain)
+
+
+@pytest.mark.parametrize("radius", [2.0, 3.0, 6.0])
+def test_points_are_discs_of_their_radius_with_a_casing(radius):
+    image = np.full((60, 60, 3), 128, np.uint8)
+    out = draw_instances(
+        image, Instances.build([shapely.Point(30.5, 20.5)], kind=["point"]), radius=radius, smooth=False, casing=True
+    )
+    rows, columns = np.nonzero(np.all(out == rgb(UNCLASSIFIED), axis=2))
+    assert (rows.mean(), columns.mean()) == pytest.approx((20, 30), abs=0.3)
+    assert np.pi * radius**2 <= len(rows) <= np.pi * (radius + 1) ** 2
+    changed = (out != image).any(axis=2)
+    assert changed.sum() > len(rows) + 4 * radius
+    assert (out[changed & ~np.all(out == rgb(UNCLASSIFIED), axis=2)] < 128).all()
+
+
+def test_lines_lie_over_the_casing_of_their_neighbours():
+    boxes = [shapely.box(5, 5, 20, 20), shapely.box(21, 5, 36, 20)]
+    table = Instances.build(boxes, class_name=["a", "b"], colors={"a": "#fefe00", "b": "#00fefe"})
+    out = draw_instances(np.full((30, 45, 3), 90, np.uint8), table, smooth=False, casing=True)
+    plain = draw_instances(np.full((30, 45, 3), 90, np.uint8), table, smooth=False)
+    drawn = (plain != 90).any(axis=2)
+    np.testing.assert_array_equal(out[drawn], plain[drawn])
 
 
 def test_zoom_draws_finer_outlines_inside_the_objects(patch):

@@ -9,13 +9,19 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.text import Text
 from PIL import Image
 from scipy import ndimage
 
 from histoseed.errors import InputError
+from histoseed.pictures import charts as charts_module
 from histoseed.pictures import confusion_matrix, learning_curve, loss_curve, paired_differences, size_histogram
+from histoseed.pictures import curves as curves_module
+from histoseed.pictures import figures as figures_module
 from histoseed.pictures.colors import rgb
-from histoseed.pictures.figures import LOOKS
+from histoseed.pictures.figures import LOOKS, even_ticks, log_ticks
 
 NASTY = ["_hidden", "$\\frac{$", "<script>", "核", "a" * 200, "line\nbreak", "\udcff"]
 
@@ -73,6 +79,95 @@ def test_any_name_is_drawn():
     assert pixels(size_histogram({name: [5.0] for name in NASTY}, quantity=NASTY[1])).any()
     assert pixels(confusion_matrix(np.eye(len(NASTY)), NASTY, title=NASTY[3])).any()
     assert pixels(paired_differences([0.1], names=(NASTY[1], NASTY[0]), score=NASTY[1])).any()
+
+
+LONG = "bundled adapted to a_data_set_with_a_long_name, second version, after the corrections"
+LONG_PLOTS = {
+    "loss": lambda: loss_curve(history([f"{LONG} {i}" for i in range(9)]), score_name=f"validation of {LONG}"),
+    "learning": lambda: learning_curve(
+        {f"{LONG} {i}": {1: [0.3, 0.4], 8: [0.5]} for i in range(7)}, baselines={LONG: 0.5}, title=LONG, score=LONG
+    ),
+    "sizes": lambda: size_histogram({f"{LONG} {i}": [10, 20, 30.0] for i in range(6)}, quantity=LONG, title=LONG),
+    "confusion": lambda: confusion_matrix(np.eye(3), [f"{LONG} {i}" for i in range(3)], title=LONG),
+    "wide": lambda: confusion_matrix(np.eye(12), [f"nuclei_{i * 'x'}" for i in range(12)], title=LONG),
+    "paired": lambda: paired_differences(
+        [0.1, -0.2, 0.0], interval=(-0.2, 0.1), names=(f"{LONG} 1", f"{LONG} 2"), title=LONG, score="PQ of nuclei"
+    ),
+}
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Every figure that is drawn."""
+    drawn = []
+    draw = figures_module.to_png
+
+    def remember(figure):
+        drawn.append(figure)
+        return draw(figure)
+
+    for module in (curves_module, charts_module):
+        monkeypatch.setattr(module, "to_png", remember)
+    return drawn
+
+
+@pytest.mark.parametrize("name", [*LONG_PLOTS, *(f"short {name}" for name in PLOTS)])
+def test_no_text_is_cut_off_and_the_legend_lies_below(name, figures):
+    png = PLOTS[name.removeprefix("short ")]() if name.startswith("short ") else LONG_PLOTS[name]()
+    image = pixels(png)
+    paper = image[0, 0]
+    for edge in (image[0], image[-1], image[:, 0], image[:, -1]):
+        assert (edge == paper).all()  # ink at the edge would be a text that goes on beyond it
+    (figure,) = figures
+    width, height = figure.bbox.size
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    whole = " ".join("".join(text.get_text() for text in texts).split())
+    assert "…" not in whole
+    if not name.startswith("short ") and name != "wide":
+        assert "".join(LONG.split()) in "".join(whole.split())
+    for text in texts:
+        box = text.get_window_extent()
+        if 0 <= box.x0 <= width and 0 <= box.y0 <= height:  # ticks beyond the axes are kept, and not drawn
+            assert box.x1 <= width + 1, text
+            assert box.y1 <= height + 1, text
+    for box in figure.legends:
+        assert all(ax.get_window_extent().y0 >= box.get_window_extent().y1 for ax in figure.axes)
+    assert all(ax.get_window_extent().height > 60 for ax in figure.axes)
+
+
+@given(st.floats(-6, 6), st.floats(-3, 1))
+def test_every_log_axis_has_three_to_seven_ticks_that_say_what_they_are(power, decades):
+    low = 10.0**power
+    high = low * 10 ** (10**decades)
+    ticks, labels = log_ticks(low, high)
+    assert 3 <= len(ticks) <= 7
+    assert ticks == sorted(ticks)
+    assert low <= ticks[0] < ticks[-1] <= high
+    assert [float(text.replace(",", "")) for text in labels] == ticks
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_equal_steps_are_equal_and_enough(low, width):
+    ticks = even_ticks(low, low + width)
+    assert 3 <= len(ticks) <= 7
+    assert np.allclose(np.diff(ticks), ticks[1] - ticks[0])
+    assert low - 1e-9 * abs(low) <= ticks[0] < ticks[-1] <= (low + width) + 1e-9 * abs(low)
+
+
+@pytest.mark.parametrize("loss", [(1.9, 1.3), (0.11, 0.1), (5.0, 5.0), (1e-3, 9e3)])
+def test_the_loss_has_three_ticks_and_steps_are_whole(loss, figures):
+    loss_curve([{"step": i + 1, "loss": value, "learning_rate": 1e-4} for i, value in enumerate(loss)])
+    (figure,) = figures
+    low, high = figure.axes[0].get_ylim()
+    assert sum(low <= tick <= high for tick in figure.axes[0].get_yticks()) >= 3
+    assert all(tick == round(tick) for tick in figure.axes[-1].get_xticks())
+
+
+def test_one_size_of_objects_has_an_axis_too(figures):
+    size_histogram({"matched": [5.0] * 3})
+    low, high = figures[0].axes[0].get_xlim()
+    assert high / low > 1.5
+    assert all(tick == round(tick) for tick in figures[0].axes[0].get_yticks())
 
 
 def test_a_panel_without_values_is_left_out():

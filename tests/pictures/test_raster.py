@@ -13,7 +13,7 @@ from PIL import Image
 
 from histoseed.errors import InputError
 from histoseed.pictures import downscale, jpeg_bytes, png_bytes
-from histoseed.pictures.raster import checked_labels, resize_labels
+from histoseed.pictures.raster import checked_labels, resize_labels, visible_labels
 
 pictures = hnp.arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12), st.just(3)))
 
@@ -90,3 +90,27 @@ def test_numbers_out_of_range_are_refused():
     for call in (lambda: jpeg_bytes(image, 0), lambda: jpeg_bytes(image, 101), lambda: downscale(image, 0)):
         with pytest.raises(InputError):
             call()
+
+
+@given(st.integers(20, 200), st.lists(st.tuples(st.integers(0, 39), st.integers(0, 39)), unique=True, max_size=12))
+def test_no_object_is_lost_on_a_smaller_picture(side, places):
+    labels = np.zeros((200, 200), np.int32)
+    for i, (row, column) in enumerate(places, start=1):
+        labels[5 * row, 5 * column] = i
+    far = all(max(abs(a[0] - b[0]), abs(a[1] - b[1])) * side / 40 > 4 for a in places for b in places if a < b)
+    small = visible_labels(labels, side, side)
+    if far:
+        assert set(np.unique(small)) == set(np.unique(labels))
+    for i, place in enumerate(places, start=1):
+        at = np.argwhere(small == i)
+        if side < 200 and len(at):
+            middle = (at.min(axis=0) + at.max(axis=0) + 1) / 2
+            assert np.abs(middle - (np.array(place) * 5 + 0.5) * side / 200).max() <= 1.5
+    shown = resize_labels(labels, side, side)
+    assert np.array_equal(small[shown > 0], shown[shown > 0])  # nothing is covered
+
+
+def test_labels_stay_as_they_are_where_nothing_shrinks():
+    labels = np.eye(9, dtype=np.int32)
+    assert np.array_equal(visible_labels(labels, 9, 9), labels)
+    assert np.array_equal(visible_labels(labels, 18, 18), np.kron(labels, np.ones((2, 2), int)))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from histoseed.errors import InputError
 from histoseed.pictures import contact_sheet
-from histoseed.pictures.lettering import LegendKey, fit_text, font, legend_strip
+from histoseed.pictures.lettering import LegendKey, font, legend_strip, wrapped
 
 COLORS = [(200, 30, 40), (30, 180, 60), (40, 50, 220), (180, 170, 20), (150, 20, 160)]
 
@@ -82,17 +82,47 @@ def test_a_legend_that_is_too_wide_goes_on_in_the_next_row():
 
 
 @given(st.text(max_size=60), st.integers(0, 300), st.booleans())
-def test_titles_fit(text, width, bold):
-    line = fit_text(text, width, 14, bold=bold)
-    assert "\n" not in line
-    assert line == "…" or font(14, bold=bold).getlength(line) <= width
+def test_texts_are_wrapped_and_nothing_is_left_out(text, width, bold):
+    lines = wrapped(text, width, 14, bold=bold)
+    assert all(len(line) <= 1 or font(14, bold=bold).getlength(line) <= width for line in lines)
+    assert "".join("".join(lines).split()) == "".join(text.encode("utf-8", "replace").decode().split())
 
 
-def test_titles_are_cut_in_the_middle():
-    line = fit_text("TCGA-18-5592-01Z-00-DX1 left upper corner", 120, 14)
-    assert line.startswith("TCGA")
-    assert line.endswith("ner")
-    assert "…" in line
+def test_lines_break_at_blanks_first_and_then_at_signs():
+    assert wrapped("a rather long title", 80, 14) == ["a rather", "long title"]
+    lines = wrapped("TCGA-18-5592-01Z-00-DX1_upper_left", 120, 14)
+    assert len(lines) > 1
+    assert all(line[-1] in "-_" for line in lines[:-1])
+    assert wrapped("", 50, 14) == [""]
+
+
+def test_long_titles_stand_above_their_patch_and_patches_of_a_row_begin_at_one_height():
+    long = " ".join(["word"] * 60)
+    sheet = contact_sheet([flat(0), flat(1)], [f"{long}\n{long}", "short\ndetail"], side=120, columns=2)
+    corners = [np.argwhere(np.all(sheet == color, axis=2)).min(axis=0) for color in COLORS[:2]]
+    assert corners[0][0] == corners[1][0]
+    column = sheet[: corners[0][0], corners[0][1] : corners[0][1] + 120]
+    inked = (column < 200).all(axis=2)
+    # Every line of the title is there, and none reaches into the gap between the patches.
+    rows = inked.any(axis=1).astype(int)
+    assert np.count_nonzero(np.diff(rows) == 1) >= len(wrapped(long, 120, 14, bold=True)) + len(wrapped(long, 120, 12))
+    assert (sheet[: corners[0][0], corners[0][1] + 120 : corners[1][1]] == 255).all()
+
+
+def test_a_legend_text_wider_than_the_sheet_is_wrapped():
+    key = LegendKey("a class whose name nobody would ever choose but somebody did", "#010203")
+    strip = legend_strip([key, LegendKey("b", "#040506")], 120)
+    assert (strip[:, -1] == 255).all()
+    first, second = (np.argwhere(np.all(strip == color, axis=2)) for color in ((1, 2, 3), (4, 5, 6)))
+    assert len(first) == len(second) == 14 * 14
+    assert second.min(axis=0)[0] >= 20 * len(wrapped(key.text, 120 - 21, 14))
+
+
+def test_swatches_of_regions_and_ignored_areas_look_different():
+    strips = [legend_strip([LegendKey("x", "#0102ff", filling)], 100) for filling in ("filled", "hatched", "region")]
+    shares = [np.all(strip == (1, 2, 255), axis=2).sum() for strip in strips]
+    assert shares[0] == 14 * 14
+    assert 0 < shares[2] < shares[1] < shares[0]
 
 
 def test_odd_titles_are_drawn():

@@ -27,6 +27,7 @@ from histoseed.segmenters import (
     foreground_scores,
     instance_labels,
     kind_of,
+    kinds_of,
     load_segmenter,
     save_segmenter,
 )
@@ -79,7 +80,7 @@ def found_in(kind, maps, size):
     return row.representation.instances(maps, size, row.processing(), MPP)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds_of("instance"))
 @pytest.mark.parametrize("seed", range(3))
 def test_perfect_maps_give_the_labels_back(kind, seed):
     labels = blobs(seed)
@@ -92,7 +93,7 @@ def test_perfect_maps_give_the_labels_back(kind, seed):
     assert (found.score <= 1).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds_of("instance"))
 def test_classes_come_back(kind):
     labels = blobs(5)
     of_label = np.array([0, *(1 + np.arange(labels.max()) % 2)])
@@ -106,7 +107,7 @@ def test_classes_come_back(kind):
             assert found.classes[label - 1].argmax() == truth.argmax()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds_of("instance"))
 def test_nothing_gives_nothing(kind):
     labels = np.zeros((48, 64), np.int32)
     found = found_in(kind, perfect_maps(kind, labels), labels.shape)
@@ -115,7 +116,7 @@ def test_nothing_gives_nothing(kind):
     assert found.score.shape == (0,)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds_of("instance"))
 def test_padding_is_not_looked_at(kind):
     labels = blobs(3, 96, 40)
     maps = perfect_maps(kind, np.pad(labels, ((0, 32), (0, 32))))
@@ -124,7 +125,7 @@ def test_padding_is_not_looked_at(kind):
     assert panoptic_quality(labels[:95, :93], found.labels).pq > 0.85
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds_of("instance"))
 def test_an_instance_does_not_depend_on_the_tile(kind):
     """Tiles of 256 and of 1024 pixels, maps with noise: deep inside the small tile everything is the same."""
     representation = KINDS[kind].representation
@@ -147,12 +148,12 @@ def test_an_instance_does_not_depend_on_the_tile(kind):
         assert np.array_equal(seen == same, own)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds_of("instance"))
 def test_tiles_have_margin_enough(kind):
     assert KINDS[kind].representation.context <= MARGIN
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds_of("instance"))
 def test_saving_and_loading_changes_nothing(kind, tmp_path):
     save_segmenter(make_model(kind), tmp_path / "m")
     images = torch.rand(1, 3, 64, 96)
@@ -163,7 +164,7 @@ def test_saving_and_loading_changes_nothing(kind, tmp_path):
             np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds_of("instance"))
 def test_weights_of_another_kind_do_not_fit(kind, tmp_path):
     other = next(name for name in KINDS if name != kind)
     save_segmenter(make_model(kind), tmp_path / "m")
@@ -179,7 +180,7 @@ def test_weights_of_another_kind_do_not_fit(kind, tmp_path):
         load_segmenter(tmp_path / "m")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds_of("instance"))
 def test_the_card_comes_back_from_json(kind):
     card = make_model(kind).card
     again = ModelCard.model_validate_json(card.model_dump_json())
@@ -225,7 +226,7 @@ def test_the_bundled_model_gives_what_it_gave_before_there_were_kinds():
     assert class_probabilities(expected, np.ones((3, *labels.shape), np.float32)).shape == (expected.max(), 2)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds_of("instance"))
 def test_folded_for_inference_it_says_the_same(kind):
     model = make_model(kind)
     images = torch.rand(1, 3, 64, 64)

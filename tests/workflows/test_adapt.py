@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from histoseed.datasets import DatasetInfo, DatasetWriter, read_dataset
-from histoseed.errors import DatasetError, InputError, OutputError, UnknownMppError
+from histoseed.encoders import build_encoder, get_card
+from histoseed.encoders.store import WeightsStore
+from histoseed.errors import DatasetError, InputError, ModelError, OutputError, UnknownMppError
 from histoseed.segmenters import load_segmenter
 from histoseed.workflows.adapt import adapt, default_plan
 from histoseed.workflows.annotated import draw_patches, pictures_of
@@ -107,7 +110,7 @@ def test_unknown_mpp_asks_for_it(discs, tmp_path):
 def test_nothing_annotated(tmp_path):
     with DatasetWriter(tmp_path / "d", DatasetInfo(name="x")) as writer:
         writer.add("p", np.full((64, 64, 3), 200, np.uint8), mpp=0.5)
-    with pytest.raises(DatasetError, match="No patch has an outlined object"):
+    with pytest.raises(DatasetError, match="No patch has an annotated nucleus"):
         adapt(tmp_path / "d", out=tmp_path / "m", **SHORT)
     assert not (tmp_path / "m").exists()
 
@@ -228,3 +231,53 @@ def test_the_encoder_of_a_model_folder_can_be_adapted(discs, tmp_path):
     assert all(value.equal(theirs[key]) for key, value in second.encoder.state_dict().items())
     inputs = json.loads((tmp_path / "b" / "run.json").read_text())["inputs"]
     assert "weights" in inputs
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A store that has the weights of an encoder; nothing is fetched."""
+    monkeypatch.setenv("HISTOSEED_CACHE_DIR", str(tmp_path / "cache"))
+    weights = tmp_path / "model.safetensors"
+    network = build_encoder("timm:resnet18.a1_in1k", seed=4).network
+    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, weights)
+    WeightsStore().keep(get_card("timm:resnet18.a1_in1k"), weights)
+    return "timm:resnet18.a1_in1k"
+
+
+@pytest.mark.parametrize(
+    ("methods", "stored"),
+    [(["frozen", "last-block"], False), (["frozen", "full"], True), (["bitfit", "frozen"], True)],
+)
+def test_what_training_changed_of_a_hubs_weights_is_stored(discs, tmp_path, hub, methods, stored):
+    """As it is in memory and as it loads again, a model is one, whatever it was started from."""
+    options = {"encoder": hub}
+    for method in methods:
+        model = adapt(
+            discs, out=tmp_path / method, method=method, patches=1, steps=1, batch=1, learning_rate=0.1, **options
+        )
+        options = {"start": tmp_path / method}
+    loaded = load_segmenter(tmp_path / methods[-1])
+    assert (loaded.card.encoder.stored, loaded.card.encoder.changed) == (stored, True)
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(model(images), loaded(images), rtol=0, atol=1e-5)
+
+
+def test_a_hub_that_serves_other_weights_is_refused(discs, tmp_path, hub):
+    adapt(discs, out=tmp_path / "m", encoder=hub, method="frozen", patches=1, steps=1, batch=1)
+    assert load_segmenter(tmp_path / "m").card.encoder.stored is False
+    other = tmp_path / "other" / "model.safetensors"
+    other.parent.mkdir()
+    network = build_encoder(hub, seed=5).network
+    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, other)
+    WeightsStore().keep(get_card(hub), other)
+    with pytest.raises(ModelError, match="weights changed"):
+        load_segmenter(tmp_path / "m")
+
+
+def test_weights_out_of_a_model_count_as_changed(discs, tmp_path):
+    adapt(discs, out=tmp_path / "a", method="full", patches=1, steps=1, batch=1)
+    model = adapt(discs, out=tmp_path / "b", encoder=str(tmp_path / "a"), method="frozen", patches=1, steps=1, batch=1)
+    assert model.card.encoder.changed is True
+    assert adapt(discs, out=tmp_path / "c", encoder="timm:resnet18", weights="random", method="frozen", patches=1,
+                 steps=1, batch=1).card.encoder.changed is False  # fmt: skip

@@ -80,7 +80,7 @@ def test_the_pixels_of_the_image_go_to_the_pairs(tmp_path: Path, outlines: Path,
     image = tifffile.imread(tmp_path / "pairs" / "images" / "case.tif")
     np.testing.assert_array_equal(image, tifffile.imread(picture))
     assert not any("not at hand" in sentence for sentence in facts["losses"])
-    assert "stardist: the microns per pixel of 1 images are not kept." in facts["losses"]
+    assert "stardist: the microns per pixel of 1 image are not kept." in facts["losses"]
 
 
 def test_cytomine_is_turned_over(tmp_path: Path) -> None:
@@ -95,6 +95,26 @@ def test_cytomine_is_turned_over(tmp_path: Path) -> None:
     assert read_geojson(out)[0].bounds().tolist() == [[2, 2, 6, 10]]
 
 
+def test_keys_of_classes_that_stand_for_nothing_are_told(tmp_path: Path) -> None:
+    labels = np.zeros((30, 40), np.uint8)
+    labels[2:9, 2:9], labels[12:20, 12:20] = 1, 2
+    np.save(tmp_path / "a.npy", labels)
+    classes = tmp_path / "classes.json"
+    classes.write_text('{"1": "tumour", "2": "stroma", "7": "fat", "9": "ink"}')
+    facts = convert(tmp_path / "a.npy", tmp_path / "a.geojson", classes=classes)
+    assert facts["images"][0]["classes"] == {"tumour": 1, "stroma": 1}
+    assert facts["notes"] == ["No object is of the keys 7, 9 of --classes."]
+    classes.write_text('{"11": "tumour"}')
+    with pytest.raises(InputError, match=r"No object is of the key 11\..*Its objects have no class"):
+        convert(tmp_path / "a.npy", tmp_path / "b.geojson", classes=classes)
+    assert not (tmp_path / "b.geojson").exists()
+    classes.write_text('{"11": "ink"}')
+    with pytest.raises(InputError, match=r"No object is of the key 11\..*Its classes are stroma, tumour"):
+        convert(tmp_path / "a.geojson", tmp_path / "b.geojson", classes=classes)
+    np.save(tmp_path / "empty.npy", 0 * labels)
+    assert convert(tmp_path / "empty.npy", tmp_path / "b.geojson", classes=classes)["objects"] == 0
+
+
 def test_classes_number_what_is_written(tmp_path: Path, outlines: Path) -> None:
     (tmp_path / "classes.json").write_text('{"5": "stroma", "9": "stroma", "2": "tumour"}')
     convert(outlines, tmp_path / "a.json", out_format="coco", size=(40, 30), classes=tmp_path / "classes.json")
@@ -104,7 +124,7 @@ def test_classes_number_what_is_written(tmp_path: Path, outlines: Path) -> None:
 
 def test_objects_beyond_the_image_are_told(tmp_path: Path, outlines: Path) -> None:
     facts = convert(outlines, tmp_path / "a.json", out_format="labelme", size=(20, 30))
-    assert facts["notes"] == ["1 objects reach out of their image; is it the right one?"]
+    assert facts["notes"] == ["1 object reaches out of its image; is it the right one?"]
 
 
 # Several images
@@ -166,12 +186,12 @@ def test_a_folder_of_files_of_one_format(tmp_path: Path, outlines: Path) -> None
     (folder / ".hidden").write_text("hello")
     facts = convert(folder, tmp_path / "out", out_format="labelme")
     assert [row["name"] for row in facts["images"]] == ["a", "b"]
-    assert facts["notes"] == [f"1 other files in {folder} were passed over."]
+    assert facts["notes"] == [f"{folder}: 1 other file was passed over."]
     Image.new("RGB", (4, 4)).save(folder / "a.png")
     with pytest.raises(InputError, match="several formats: geojson, labels"):
         convert(folder, tmp_path / "again", out_format="coco", size=(40, 30))
     facts = convert(folder, tmp_path / "again", out_format="coco", source_format="geojson", size=(40, 30))
-    assert facts["notes"] == [f"2 other files in {folder} were passed over."]
+    assert facts["notes"] == [f"{folder}: 2 other files were passed over."]
 
 
 def test_folders_without_annotations(tmp_path: Path) -> None:
@@ -243,9 +263,9 @@ def test_a_data_set_gives_all_its_objects(tmp_path: Path, data: Path) -> None:
     assert (rows["a.png"]["mpp"], rows["b.2.png"]["mpp"]) == (0.25, None)
     assert facts["notes"] == [
         "What counts for nothing became 2 objects of class 'Ignore*'.",
-        "0 outlines of regions and the region maps of 1 patches are not converted.",
-        "1 patches are not annotated completely; the files written do not say so.",
-        "The annotators of 1 objects are not converted.",
+        "Not converted: the region map of 1 patch.",
+        "1 patch is not annotated completely; the files written do not say so.",
+        "The annotator of 1 object is not converted.",
         "What the data set says about its patches is not converted: group, patient, split.",
     ]
     images, _ = FORMATS["coco"].read(tmp_path / "a.json", READ)
@@ -261,13 +281,30 @@ def test_a_data_set_gives_all_its_objects(tmp_path: Path, data: Path) -> None:
     assert first.colors["tumour"] == "#c80000"
 
 
+def test_outlines_of_regions_go_where_there_is_no_nucleus(tmp_path: Path) -> None:
+    area = Instances.build([shapely.box(0, 0, 20, 10)], class_name="rim", id=IDS[4:5])
+    info = DatasetInfo(name="x", region_classes=named_classes(["rim"], {"rim": "#112233"}))
+    for name, labels in (("bare", None), ("full", np.ones((30, 40), np.int32))):
+        with DatasetWriter(tmp_path / name, info) as writer:
+            writer.add("a", np.zeros((30, 40, 3), np.uint8), labels, region_outlines=area)
+        facts = convert(tmp_path / name, tmp_path / f"{name}.geojson")
+        found, _ = read_geojson(tmp_path / f"{name}.geojson")
+        if labels is None:
+            assert facts["notes"] == ["No nucleus is annotated: the outlines of regions are converted."]
+            assert (found.id.tolist(), found.class_name.tolist()) == ([IDS[4]], ["rim"])
+            assert found.colors == {"rim": "#112233"}
+        else:
+            assert facts["notes"] == ["Not converted: 1 outline of a region."]
+            assert found.class_name.tolist() == [None]
+
+
 def test_a_data_set_becomes_pairs_with_images(tmp_path: Path, data: Path) -> None:
     facts = convert(data, tmp_path / "pairs", out_format="stardist")
     for folder in ("images", "masks"):
         assert sorted(path.name for path in (tmp_path / "pairs" / folder).iterdir()) == ["a.tif", "b.2.tif"]
     mask = tifffile.imread(tmp_path / "pairs" / "masks" / "b.2.tif")
     assert (mask > 0).sum() == 25
-    assert "stardist: 1 boxes are left out." in facts["losses"]
+    assert "stardist: 1 box is left out." in facts["losses"]
     assert "stardist: 16 pixels are lost where outlines overlap; later ones lie on top." in facts["losses"]
 
 
@@ -338,7 +375,7 @@ def test_a_folder_is_only_replaced_file_by_file(tmp_path: Path) -> None:
         convert(source, tmp_path / "out", out_format="geojson")
     convert(source, tmp_path / "out", out_format="geojson", overwrite=True)
     (tmp_path / "out" / "a.png").write_bytes(b"a picture")
-    with pytest.raises(OutputError, match=r"1 files in the folder would be lost, among them a\.png"):
+    with pytest.raises(OutputError, match=r"1 file in the folder would be lost, among them a\.png"):
         convert(source, tmp_path / "out", out_format="geojson", overwrite=True)
     assert (tmp_path / "out" / "a.png").read_bytes() == b"a picture"
 

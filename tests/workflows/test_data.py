@@ -11,6 +11,7 @@ import shapely
 import tifffile
 from PIL import Image
 
+from fixtures.puma import write_puma
 from histoseed.annotations import Instances
 from histoseed.datasets import (
     IMPORTERS,
@@ -21,14 +22,16 @@ from histoseed.datasets import (
     PatchContent,
     PatchFacts,
     SlideArea,
+    import_dataset,
     named_classes,
     read_dataset,
     take_in,
 )
 from histoseed.errors import DatasetError, InputError, OutputError
 from histoseed.pictures.colors import UNCLASSIFIED, rgb
+from histoseed.pictures.regions import IGNORED
 from histoseed.workflows.data import data_info, data_sheet, import_data, list_importers, split_data
-from histoseed.workflows.dataset_pictures import class_objects, legend_of, sheet_patch
+from histoseed.workflows.dataset_pictures import class_objects, legend_of, sheet_patch, summary_line
 
 
 class Counting:
@@ -51,7 +54,7 @@ class Counting:
 def test_every_importer_is_listed_with_its_sources() -> None:
     rows = {row["name"]: row for row in list_importers()}
     assert rows.keys() == IMPORTERS.keys()
-    assert rows["geojson"]["sources"] == "IMAGE GEOJSON"
+    assert rows["geojson"]["sources"] == "IMAGE GEOJSON (or a FOLDER of both)"
     assert all(row["about"].endswith(".") for row in rows.values())
 
 
@@ -152,7 +155,7 @@ def test_kinds_and_unknown_resolutions_are_told_apart(tmp_path: Path) -> None:
     assert (none.name, none.color, none.points) == ("unclassified", UNCLASSIFIED, 1)
     assert not len(a.diameters_um)
     np.testing.assert_allclose(a.diameters_px, [np.sqrt(400 / np.pi)])
-    assert list(legend_of(data, [0])) == ["a", "b", "unclassified"]
+    assert [key.text for key in legend_of(data, [0])] == ["a", "b", "unclassified"]
     data_sheet(data, tmp_path / "sheet.png")
     assert {rgb(data.classes[0].color), rgb(UNCLASSIFIED)} <= colors_of(tmp_path / "sheet.png")
 
@@ -163,7 +166,7 @@ def test_a_data_set_without_classes_counts_all_objects(tmp_path: Path) -> None:
     data = take(tmp_path / "ds", [PatchContent(image=WHITE, objects=labels)], {"mpp": 0.25})
     (one,) = class_objects(data)
     assert (one.name, one.outlined) == ("all objects", 1)
-    assert legend_of(data, [0]) == {}
+    assert legend_of(data, [0]) == []
     assert data_sheet(data, tmp_path / "sheet.png") == 1
 
 
@@ -173,12 +176,99 @@ def test_regions_are_drawn_where_there_is_no_object(tmp_path: Path) -> None:
     data = take(
         tmp_path / "ds", [PatchContent(image=WHITE, regions=regions)], region_classes=named_classes(["x", "stroma"])
     )
-    assert list(legend_of(data, [0])) == ["x (region)", "stroma (region)"]
+    legend = legend_of(data, [0])
+    assert [(key.text, key.filling) for key in legend] == [("x (region)", "region"), ("stroma (region)", "region")]
+    assert [key.color for key in legend] == [one.color for one in data.info.region_classes]
     shown = sheet_patch(data, 0)
-    np.testing.assert_array_equal(shown.labels, regions)
-    assert tuple(shown.colors[2]) == rgb(data.info.region_classes[1].color)
+    np.testing.assert_array_equal(shown.regions, regions)
+    assert shown.region_colors[1] == data.info.region_classes[1].color
     data_sheet(data, tmp_path / "sheet.png")
     assert rgb(data.info.region_classes[1].color) in colors_of(tmp_path / "sheet.png")
+
+
+def test_nuclei_tissue_and_what_is_ignored_are_drawn_together(tmp_path: Path) -> None:
+    regions, ignore = np.zeros((40, 40), np.uint8), np.zeros((40, 40), bool)
+    regions[:, 20:], ignore[30:] = 1, True
+    labels = np.zeros((40, 40), np.int32)
+    labels[4:12, 4:12] = 1
+    outline = Instances.build([shapely.box(2, 16, 14, 28)], class_name=["gland"], id=["r"])
+    content = PatchContent(image=WHITE, objects=labels, regions=regions, region_outlines=outline, ignore=ignore)
+    data = take(tmp_path / "ds", [content, PatchContent(image=WHITE, objects=labels)], {"mpp": 0.25},
+                region_classes=named_classes(["fat", "gland"]))  # fmt: skip
+    texts = ["fat (region)", "gland (region)", "ignored: counts for nothing"]
+    assert [key.text for key in legend_of(data, [0, 1])] == texts
+    assert legend_of(data, [1]) == []
+    facts = data.describe()
+    line = summary_line(facts)
+    assert "2 objects, 1 outline of a region, regions in 1 patch, ignored area in 1 patch" in line
+    data_sheet(data, tmp_path / "sheet.png")
+    found = colors_of(tmp_path / "sheet.png")
+    assert {rgb(one.color) for one in data.info.region_classes} | {rgb(UNCLASSIFIED), rgb(IGNORED)} <= found
+    # Twelve pixels of the patch are one of the picture: where nothing is annotated, the tissue stays as it was.
+    assert (240, 240, 240) in found
+
+
+def test_tissue_of_puma_is_on_the_sheet(tmp_path: Path) -> None:
+    write_puma(tmp_path / "puma")
+    data = import_dataset("puma", [tmp_path / "puma"], tmp_path / "ds", workers=1)
+    shown = sheet_patch(data, 0)
+    assert np.unique(shown.regions).tolist() == np.unique(data.patch(0).regions).tolist() != [0]
+    assert len(shown.region_marks) == data.objects(0).filter(pl.col("layer") == "region").height > 0
+    named = {key.text.removesuffix(" (region)") for key in legend_of(data, [0]) if key.filling == "region"}
+    assert set(shown.region_marks.classes()) <= named
+    data_sheet(data, tmp_path / "sheet.png")
+    by_name = {one.name: rgb(one.color) for one in data.info.region_classes}
+    drawn = {by_name[name] for name in shown.region_marks.classes()}
+    assert drawn <= colors_of(tmp_path / "sheet.png")
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [(40, 40)],
+        [(8, 2000), (2000, 8), (1, 1), (300, 300)],
+        [(2, 3)] * 7,
+    ],
+)
+@pytest.mark.parametrize("classes", [0, 1, 40])
+def test_any_shapes_and_any_number_of_classes_make_a_readable_sheet(
+    tmp_path: Path, shapes: list[tuple[int, int]], classes: int
+) -> None:
+    names = [f"class with a rather long name {i}" for i in range(classes)]
+    contents = []
+    for k, (height, width) in enumerate(shapes):
+        # Objects from one pixel to the whole picture, on grey.
+        labels = np.zeros((height, width), np.int32)
+        labels[: max(1, height // 2), : max(1, width // 2)] = 1
+        labels[-1, -1] = 2
+        image = np.full((height, width, 3), 60 + 20 * k, np.uint8)
+        class_of = {n: names[(k + n) % classes] for n in (1, 2)} if classes else None
+        contents.append(PatchContent(image=image, objects=labels, class_of=class_of))
+    data = take(tmp_path / "ds", contents, {"mpp": 0.5}, classes=named_classes(names))
+    assert len({one.color for one in data.classes}) == classes
+    assert data_sheet(data, tmp_path / "sheet.png") == len(shapes)
+    with Image.open(tmp_path / "sheet.png") as opened:
+        sheet = np.asarray(opened.convert("RGB"))
+    assert 800 <= sheet.shape[1] <= 1800
+    assert (sheet[:, [0, -1]] == 255).all()  # nothing reaches the edge of the paper
+    assert (sheet[[0, -1]] == 255).all()
+    used = {data.classes[(k + n) % classes].color for k in range(len(shapes)) for n in (1, 2)} if classes else set()
+    found = colors_of(tmp_path / "sheet.png")
+    assert {rgb(color) for color in used or {UNCLASSIFIED}} <= found
+
+
+def test_a_data_set_without_an_object_has_a_sheet(tmp_path: Path) -> None:
+    data = take(tmp_path / "ds", [PatchContent(image=WHITE)] * 3, classes=named_classes(["a"]))
+    assert legend_of(data, [0]) == []
+    assert data_sheet(data, tmp_path / "sheet.png") == 3
+    assert "0 objects" in summary_line(data.describe())
+
+
+def test_sizes_are_named_where_they_differ(tmp_path: Path) -> None:
+    same = take(tmp_path / "same", [PatchContent(image=WHITE)] * 2)
+    mixed = take(tmp_path / "mixed", [PatchContent(image=WHITE), PatchContent(image=WHITE[:10])])
+    assert "px" not in sheet_patch(same, 0).title.replace("um/px", "")
+    assert "40 x 10 px" in sheet_patch(mixed, 1).title
 
 
 @pytest.mark.parametrize("mpp", [None, 0.25])
@@ -195,7 +285,7 @@ def test_a_whole_slide_is_drawn_coarsely_with_its_regions(tmp_path: Path, mpp: f
     assert shown.image.shape == (512, 1024, 3)
     assert tuple(shown.image[250, 1000]) == pytest.approx((120, 60, 130), abs=2)
     scale = 1024 / 6000
-    np.testing.assert_allclose(shown.marks.bounds()[0], np.array([600, 600, 2400, 2400]) * scale)
+    np.testing.assert_allclose(shown.region_marks.bounds()[0], np.array([600, 600, 2400, 2400]) * scale)
     data_sheet(data, tmp_path / "sheet.png")
     assert rgb(data.info.region_classes[0].color) in colors_of(tmp_path / "sheet.png")
     (tmp_path / "slide.tif").write_bytes(b"II*\0 damaged")

@@ -6,10 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import shapely
 from scipy.ndimage import distance_transform_edt
 
-from histoseed.annotations import Instances
 from histoseed.datasets import DatasetInfo, DatasetWriter, Patch, named_classes, read_dataset
 from histoseed.encoders import build_encoder
 from histoseed.errors import DatasetError, InputError, OutputError, UnknownMppError
@@ -216,20 +214,12 @@ def test_unknown_resolution(discs, predicted, tmp_path):
         evaluate(bare, predictions=predicted, mpp=1e6, **FEW)
 
 
-def test_a_truth_of_points_has_no_pixels(tmp_path):
-    with DatasetWriter(tmp_path / "points", DatasetInfo(name="points")) as writer:
-        points = Instances.build([shapely.Point(5, 5)], kind="point")
-        writer.add("p", np.full((32, 32, 3), 200, np.uint8), points, mpp=0.5)
-    with pytest.raises(DatasetError, match="only objects of kind point"):
-        evaluate(tmp_path / "points", predictions=tmp_path / "points", **FEW)
-
-
 # --- predictions that do not fit --------------------------------------------------------------------------------
 
 
 def test_missing_and_extra_patches_are_named(discs, tmp_path):
     fewer = copy(discs, tmp_path / "fewer", skip=("p1",))
-    with pytest.raises(DatasetError, match=r"1 patches have no prediction \('p1'\)"):
+    with pytest.raises(DatasetError, match=r"1 patch has no prediction \('p1'\)"):
         evaluate(discs, predictions=fewer, **FEW)
     with pytest.raises(DatasetError, match=r"does not have \('p1'\)"):
         evaluate(fewer, predictions=discs, **FEW)
@@ -409,7 +399,7 @@ def test_the_worst_patches_come_first_and_the_window_shows_the_failures():
         extremes.offer(*offered(k, lost))
     assert [panel.patch_id for panel in extremes.worst] == ["p1", "p3"]
     assert [panel.patch_id for panel in extremes.best] == ["p2"]
-    assert extremes.best[0].pq == 1.0
+    assert extremes.best[0].score == 1.0
     assert extremes.worst[1].outcome == "3 missed"
     # The three missed objects stand at x = 170, 320, 470 and y = 470; a window of 64 um is 128 pixels wide.
     x, y = map(int, re.search(r"64 µm at x (\d+), y (\d+)", extremes.worst[1].window).groups())

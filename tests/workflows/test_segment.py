@@ -20,7 +20,7 @@ from histoseed.datasets import DatasetInfo, DatasetWriter, read_dataset
 from histoseed.errors import InputError, OutputError, SlideError, UnknownMppError
 from histoseed.geometry import polygons_to_label
 from histoseed.inference import read_nuclei
-from histoseed.workflows.segment import ALL_FORMATS, segment, segment_slides
+from histoseed.workflows.segment import segment, segment_slides
 from histoseed.workflows.segment_dataset import segment_dataset
 
 
@@ -309,7 +309,3 @@ def test_a_data_set_becomes_a_data_set_of_predictions(painted: ModuleType, label
     assert run["results"]["objects"] == progress.objects > 50
     with pytest.raises(OutputError):
         segment_dataset(tmp_path / "data", out=tmp_path / "out", **options(painted))
-
-
-def test_every_format_has_a_file() -> None:
-    assert set(ALL_FORMATS) == {"geojson", "parquet", "labels", "overlay"}

@@ -1,6 +1,6 @@
 """The table of objects, and the file formats that read and write it."""
 
-from histoseed.annotations.classifications import class_color
+from histoseed.annotations.class_colors import class_color, palette
 from histoseed.annotations.frames import FRAME_SCHEMA, instances_from_frame, instances_to_frame
 from histoseed.annotations.geojson_reader import read_geojson
 from histoseed.annotations.geojson_writer import GeoJsonWriter, ObjectType, write_geojson
@@ -21,6 +21,7 @@ __all__ = [
     "instances_to_frame",
     "labels_from_instances",
     "new_ids",
+    "palette",
     "read_geojson",
     "read_label_image",
     "write_geojson",

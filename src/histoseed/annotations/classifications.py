@@ -6,27 +6,14 @@ and later); older files have ``{"name", "colorRGB"}`` with a signed 32-bit ARGB 
 
 from __future__ import annotations
 
-import colorsys
-import zlib
 from typing import Any
 
+from histoseed.annotations.class_colors import class_color
 from histoseed.errors import AnnotationError
 
-__all__ = ["class_color", "classification_json", "parse_classification"]
+__all__ = ["classification_json", "parse_classification"]
 
 _SEPARATOR = ": "
-
-
-def class_color(name: str) -> str:
-    """A colour "#rrggbb" for a class that states none: always the same for the same name.
-
-    >>> class_color("lymphocyte") == class_color("lymphocyte") != class_color("tumour")
-    True
-    """
-    digest = zlib.crc32(name.encode("utf-8", "replace"))
-    hue, lightness = (digest & 0xFFFF) / 0x10000, 0.42 + 0.16 * ((digest >> 16) & 0xFF) / 0xFF
-    red, green, blue = (round(255 * value) for value in colorsys.hls_to_rgb(hue, lightness, 0.75))
-    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def parse_classification(value: object) -> tuple[str | None, str | None]:

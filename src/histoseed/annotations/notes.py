@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from histoseed.wording import counted
+
 __all__ = ["Notes"]
 
 _EXAMPLES = 3
@@ -27,5 +29,5 @@ class Notes:
         out = []
         for what, labels in self._labels.items():
             shown = ", ".join(labels[:_EXAMPLES]) + (", ..." if len(labels) > _EXAMPLES else "")
-            out.append(f"{what} ({len(labels)} {self._noun}{'' if len(labels) == 1 else 's'}: {shown}).")
+            out.append(f"{what} ({counted(len(labels), self._noun)}: {shown}).")
         return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json as json_module
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ import typer
 from histoseed.cli.options import DatasetFolder, Device, Dtype, Json, Mpp, Out, Overwrite, Quiet, Seed
 from histoseed.cli.output import Output, facts_table
 from histoseed.errors import InputError
+from histoseed.wording import counted
 
 __all__ = ["adapt"]
 
@@ -20,6 +22,11 @@ class _Decoder(enum.StrEnum):
     cellvit = "cellvit"
     stardist = "stardist"
     instanseg = "instanseg"
+
+
+class _Task(enum.StrEnum):
+    instance = "instance"
+    semantic = "semantic"
 
 
 class _Classifier(enum.StrEnum):
@@ -35,6 +42,19 @@ class _Method(enum.StrEnum):
     bitfit = "bitfit"
     last_block = "last-block"
     full = "full"
+
+
+class _Stain(enum.StrEnum):
+    none = "none"
+    macenko = "macenko"
+    reinhard = "reinhard"
+
+
+class _Select(enum.StrEnum):
+    random = "random"
+    diverse = "diverse"
+    uncertain = "uncertain"
+    quality = "quality"
 
 
 class _Validation(enum.StrEnum):
@@ -66,6 +86,23 @@ def adapt(
         int | None,
         typer.Option("--patches", "-n", min=1, metavar="N", help="Annotated crops of 64 um; all if left out."),
     ] = None,
+    nuclei: Annotated[
+        int | None,
+        typer.Option("--nuclei", min=1, metavar="M", help="Instead: crops until they show at least M nuclei."),
+    ] = None,
+    select: Annotated[
+        _Select,
+        typer.Option(
+            "--select",
+            help="Which crops: at random; diverse: unlike one another; uncertain: where the start is unsure.",
+        ),
+    ] = _Select.random,
+    task: Annotated[
+        _Task | None,
+        typer.Option(
+            "--task", help="instance: nuclei one by one (default); semantic: a class a pixel, of regions or of nuclei."
+        ),
+    ] = None,
     decoder: Annotated[
         _Decoder | None,
         typer.Option("--decoder", help="Architecture and representation (default: that of the start, else skip)."),
@@ -90,6 +127,9 @@ def adapt(
         int | None, typer.Option("--steps", min=1, help="Optimiser steps (default: 80 from a model, else 600).")
     ] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Crops a step.")] = None,
+    checkpointing: Annotated[
+        bool, typer.Option("--checkpointing", help="Less memory, more time: compute the encoder's activations twice.")
+    ] = False,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak of the schedule.")] = None,
     start_share: Annotated[
         float | None,
@@ -97,6 +137,12 @@ def adapt(
             "--start-share",
             metavar="F",
             help="Weight of the start in the final average, 0 to 1 (default: 0.5 where it knows the tissue, else 0).",
+        ),
+    ] = None,
+    balance: Annotated[
+        float | None,
+        typer.Option(
+            "--balance", metavar="G", help="Draw rare classes and organs more often: 0 (default) to 1; CellViT: 0.85."
         ),
     ] = None,
     mpp: Mpp = None,
@@ -107,6 +153,10 @@ def adapt(
     ignore_unlabelled: Annotated[
         bool, typer.Option("--ignore-unlabelled", help="Patches are partly annotated: only a 2 um ring is background.")
     ] = False,
+    stain: Annotated[
+        _Stain | None,
+        typer.Option("--stain", help="Stain normalisation, kept in the model (default: that of the start, or none)."),
+    ] = None,
     validation: Annotated[
         _Validation, typer.Option("--validation", help="within: keep a quarter of the patches apart, return the best.")
     ] = _Validation.none,
@@ -129,6 +179,8 @@ def adapt(
     Another encoder: [cyan]histoseed adapt data/mine --encoder timm:resnet18 --weights random --out models/resnet[/cyan]
 
     Another architecture: [cyan]histoseed adapt data/mine -e dinov2-small --decoder cellvit --method lora --out m[/cyan]
+
+    Regions of tissue, or the area of nuclei: [cyan]histoseed adapt data/mine --task semantic --out models/tissue[/cyan]
     """
     output = Output("adapt", json=json, quiet=quiet, overwrite=overwrite)
     from histoseed.segmenters import read_card
@@ -137,31 +189,46 @@ def adapt(
     chosen = _options(options or [])
     with output.progress() as progress:
         run_adapt(
-            dataset, out=out, encoder=encoder, weights=weights, start=start, patches=patches, seed=seed,
+            dataset, out=out, task=None if task is None else task.value, encoder=encoder, weights=weights, start=start,
+            patches=patches, nuclei=nuclei, select=select.value, seed=seed,
             decoder=None if decoder is None else decoder.value, method=None if method is None else method.value,
             classifier=None if classifier is None else classifier.value, decoder_options=chosen["decoder"],
             method_options=chosen["method"], steps=steps, batch=batch,
-            learning_rate=learning_rate, start_share=start_share, mpp=mpp, model_mpp=model_mpp,
-            ignore_unlabelled=ignore_unlabelled, validation=validation.value, name=name, device=device, dtype=dtype,
+            checkpointing=checkpointing, learning_rate=learning_rate, start_share=start_share, balance=balance,
+            mpp=mpp, model_mpp=model_mpp,
+            ignore_unlabelled=ignore_unlabelled, stain=None if stain is None else stain.value,
+            validation=validation.value, name=name, device=device, dtype=dtype,
             overwrite=overwrite, progress=progress,
         )  # fmt: skip
     card = read_card(out)
     last = card.metrics[-1]
-    score = "not measured" if last["pq"] is None else f"{last['pq']:.4f}"
     seen = card.data[-1]
+    learned = "region" if getattr(card.decoder, "areas", "nuclei") == "regions" else "nucleus"
     output.say(
         facts_table(
             {
                 "model": f"{card.name}, {out}",
                 "classes": ", ".join(card.class_names) or "none",
                 "resolution": f"{card.mpp:g} um a pixel",
-                "adapted on": f"{seen.patches} patches with {seen.instances} objects",
-                str(last["score"]): score,
+                "adapted on": f"{counted(seen.patches or 0, 'patch')} with {counted(seen.instances or 0, learned)}",
+                "trained by": str(seen.trained),
+                str(last["score"]): _fit_in_words(last, card.training.get("start_share")),
             }
         ),
         f"Use it: histoseed segment SLIDE --model {out} --out RESULT",
     )
     output.result({"model": str(out), "card": card.model_dump(mode="json")})
+
+
+def _fit_in_words(score: Mapping[str, Any], share: object) -> str:
+    """The score that a run was watched by: on the annotated patches themselves, so it says little about others."""
+    value, before = score[score["key"]], score["before_averaging"]
+    if value is None:
+        return "not measured: the patches show nothing that it could be measured by"
+    own = "" if str(score["score"]).startswith("validation") else ", on the annotated patches themselves"
+    if before is None:
+        return f"{value:.4f}{own}"
+    return f"{value:.4f}{own}; {before:.4f} before the weights were averaged with the start (--start-share {share})"
 
 
 def _options(given: list[str]) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,22 @@ import typer
 from typer.core import TyperGroup
 
 from histoseed._version import __version__
-from histoseed.cli import adapt, convert, dataset, demo, doctor, encoders, evaluate, import_, info, segment, weights
+from histoseed.cli import (
+    adapt,
+    benchmark,
+    convert,
+    dataset,
+    demo,
+    doctor,
+    encoders,
+    evaluate,
+    import_,
+    info,
+    model,
+    segment,
+    suggest,
+    weights,
+)
 from histoseed.cli.failures import ARGUMENTS, failures_reported
 
 __all__ = ["app", "main"]
@@ -74,9 +89,12 @@ app.command("convert")(convert.convert)
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(weights.app, name="weights")
+app.add_typer(model.app, name="model")
 app.command("adapt")(adapt.adapt)
 app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)
+app.command("suggest")(suggest.suggest)
+app.add_typer(benchmark.app, name="benchmark")
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 

@@ -11,6 +11,7 @@ import typer
 from histoseed.cli.options import Json, Overwrite, Quiet
 from histoseed.cli.output import Output, rows_table
 from histoseed.errors import InputError
+from histoseed.wording import counted
 
 __all__ = ["convert"]
 
@@ -66,12 +67,9 @@ def convert(
     output.say(rows_table(columns, shown, right=columns[1:-1]))
     more = len(facts["images"]) - len(shown)
     if more:
-        output.say(f"... and {more} more images")
-    count = len(facts["images"])
-    output.say(
-        f"{facts['objects']:,} objects of {count} image{'' if count == 1 else 's'}, "
-        f"from {facts['from']} to {facts['to']}: {facts['out']}"
-    )
+        output.say(f"... and {counted(more, 'more image')}")
+    objects, images = counted(facts["objects"], "object"), counted(len(facts["images"]), "image")
+    output.say(f"{objects} of {images}, from {facts['from']} to {facts['to']}: {facts['out']}")
     output.result(facts)
 
 

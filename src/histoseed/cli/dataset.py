@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from histoseed.cli.dataset_tools import attach
 from histoseed.cli.options import Classes, DatasetFolder, Json, Overwrite, Part, Quiet, Seed, Slides
 from histoseed.cli.output import Output, facts_table, rows_table
 from histoseed.errors import InputError
+from histoseed.wording import counted, plural, some
 
 __all__ = ["app", "summary"]
 
@@ -99,18 +100,26 @@ def verify(
     out = Output("dataset verify", json=json, quiet=quiet, overwrite=overwrite)
     with out.progress() as progress:
         rows = verify_data(name, source, slides=slides, part=part, scheme=classes, progress=progress)
-    table = [
-        ("pass" if row["equal"] else "FAIL", row["what"], f"{row['published']:,}", f"{row['found']:,}", row["source"])
-        for row in rows
-    ]
-    out.say(rows_table(["", "what", "published", "found", "published by"], table, right=["published", "found"]))
+    out.say(*_verified(rows))
     out.warn(list(dict.fromkeys(row["note"] for row in rows if row["note"])))
     failed = [row for row in rows if not row["equal"]]
     text = "A mismatch means another release, an incomplete copy, or a fault of the importer."
-    out.say("", f"{len(rows) - len(failed)} of {len(rows)} numbers agree. {text if failed else ''}".rstrip())
+    out.say(f"{len(rows) - len(failed):,} of {len(rows):,} numbers agree. {text if failed else ''}".rstrip())
     out.result({"name": name, "source": str(source), "totals": rows, "passed": not failed})
     if failed:
         raise typer.Exit(1)
+
+
+def _verified(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Published numbers beside those that were found, and who published them; numbered where there are several."""
+    sources = list(dict.fromkeys(row["source"] for row in rows))
+    columns = ["", "what", "published", "found", *(["by"] if len(sources) > 1 else [])]
+    table = []
+    for row in rows:
+        cells = ["pass" if row["equal"] else "FAIL", row["what"], f"{row['published']:,}", f"{row['found']:,}"]
+        table.append([*cells, f"[{sources.index(row['source']) + 1}]"][: len(columns)])
+    listed = [f"[{k}] {source}" for k, source in enumerate(sources, start=1)] if len(sources) > 1 else sources
+    return [rows_table(columns, table, right=["published", "found"]), "", f"Published by: {'; '.join(listed)}"]
 
 
 @app.command("info")
@@ -173,7 +182,8 @@ def split(
     out = Output("dataset split", json=json, quiet=quiet, overwrite=overwrite)
     facts = split_data(dataset, by=by, fractions=_numbers(fractions), seed=seed, fallback=fallback, overwrite=overwrite)
     rows = [(name, *(f"{n[key]:,}" for key in ("units", "patches", "objects"))) for name, n in facts["splits"].items()]
-    out.say(rows_table(["split", f"{by}s", "patches", "objects"], rows, right=[f"{by}s", "patches", "objects"]))
+    columns = [plural(by), "patches", "objects"]
+    out.say(rows_table(["split", *columns], rows, right=columns))
     out.result(facts)
 
 
@@ -185,43 +195,91 @@ def _numbers(text: str) -> list[float]:
         raise InputError(f"{text!r} is no list of numbers.", where="--fractions", fix=fix) from error
 
 
-def summary(facts: Mapping[str, Any]) -> Table:
-    """The description of a data set (:meth:`Dataset.describe`) for people."""
-    groups = [f"{count} {name}s" for name, count in facts["groups"].items() if count]
+def summary(facts: Mapping[str, Any], *, told: Collection[str] = ()) -> Table:
+    """The description of a data set (:meth:`Dataset.describe`) for people.
+
+    Args:
+        facts: The description.
+        told: Sentences that the user has seen already.
+    """
+    groups = [counted(count, name) for name, count in facts["groups"].items() if count]
     size = facts["diameter_um"], facts["diameter_px"]
     lines = {
         "data set": f"{facts['name']} (version {facts['version']}), {facts['path']}",
-        "licence": facts["licence"] or "not stated",
-        "patches": f"{facts['patches']:,} ({_counts(facts['patch_sizes'])})",
+        **_terms(facts),
+        "patches": _patches(facts["patches"], facts["patch_sizes"]),
         "objects": f"{facts['objects']:,}, {facts['objects_outlined']:,} of them outlined",
-        "a patch": _quartiles(facts["objects_per_patch"], "objects"),
-        "outlines of regions": f"{n:,}" if (n := facts["layers"].get("region", 0)) else "",
-        "region maps": f"{n:,} patches" if (n := facts["with_regions"]) else "",
-        "ignore area": f"{n:,} patches" if (n := facts["with_ignore"] or facts["layers"].get("ignore", 0)) else "",
+        "objects a patch": _quartiles(facts["objects_per_patch"]),
+        "outlines of regions": _regions(facts["layers"].get("region", 0), facts["region_classes"]),
+        "region maps": _maps(facts["with_regions"], facts["region_classes"]),
+        "ignore area": _ignored(facts["with_ignore"], facts["layers"].get("ignore", 0)),
         "classes": _counts(facts["classes"] | ({"unclassified": n} if (n := facts["unclassified"]) else {})),
         "diameter": "; ".join(_quartiles(*pair) for pair in zip(size, ("um", "px"), strict=True) if pair[0]),
         "mpp": _counts(facts["mpp"]),
-        "groups": ", ".join([*groups, f"{n:,} patches without a group"] if (n := facts["ungrouped"]) else groups),
-        "splits": ", ".join(
-            f"{name}: {n['patches']:,} patches, {n['objects']:,} objects" for name, n in facts["splits"].items()
+        "groups": ", ".join(
+            [*groups, f"{counted(n, 'patch')} without a group"] if (n := facts["ungrouped"]) else groups
         ),
-        "on two sides": ", ".join(f"{len(names)} {key}s" for key, names in facts["leakage"].items() if names),
-        "partial": f"{n:,} patches" if (n := facts["patches"] - facts["exhaustive"]) else "",
-        "known problems": "\n".join(facts["known_problems"]),
+        "splits": _splits(facts["splits"]),
+        "on two sides": ", ".join(counted(len(names), key) for key, names in facts["leakage"].items() if names),
+        "partial": counted(n, "patch") if (n := facts["patches"] - facts["exhaustive"]) else "",
+        "known problems": "\n".join(text for text in facts["known_problems"] if text not in told),
         "leakage notes": "\n".join(facts["leakage_notes"]),
-        "notes": "\n".join(facts["notes"]),
+        "notes": "\n".join(text for text in facts["notes"] if text not in told),
         "contact sheet": facts.get("sheet", ""),
     }
     return facts_table({name: text for name, text in lines.items() if text})
 
 
+def _regions(outlines: int, classes: Mapping[str, int]) -> str:
+    """How many outlines of tissue there are, and of which classes."""
+    named = _counts({name: count for name, count in classes.items() if count})
+    return f"{outlines:,}{f' ({named})' if named else ''}" if outlines else ""
+
+
+def _maps(patches: int, classes: Mapping[str, int]) -> str:
+    """How many patches have a map of tissue, and what it may say."""
+    return f"{counted(patches, 'patch')}; classes {some(classes, 6)}" if patches else ""
+
+
+def _patches(count: int, sizes: Mapping[str, int]) -> str:
+    """How many patches there are, and how large."""
+    named = {size.replace("x", " x "): n for size, n in sizes.items()}
+    return f"{count:,} of {next(iter(named))} pixels" if len(named) == 1 else f"{count:,} ({_counts(named)})"
+
+
+def _ignored(patches: int, outlines: int) -> str:
+    """In how many patches something counts for nothing, and how many outlines say so."""
+    return ", ".join(counted(count, noun) for count, noun in ((patches, "patch"), (outlines, "outline")) if count)
+
+
 def _counts(counts: Mapping[str, int], most: int = 6) -> str:
     shown = [f"{name}: {count:,}" for name, count in list(counts.items())[:most]]
-    return ", ".join(shown) + (f" and {len(counts) - most} more" if len(counts) > most else "")
+    return ", ".join(shown) + (f" and {len(counts) - most:,} more" if len(counts) > most else "")
 
 
-def _quartiles(values: list[float] | None, unit: str) -> str:
-    return "" if values is None else f"{values[1]:g} {unit} (middle half {values[0]:g} to {values[2]:g})"
+def _terms(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The licence, and for data sets that were put together the commercial use that is left, once."""
+    licence = facts["licence"] or "not stated"
+    if "commercial_use" not in facts:
+        return {"licence": licence}
+    return {"licence": licence.partition(" (together: ")[0], "commercial use": facts["commercial_use"]}
+
+
+def _splits(splits: Mapping[str, Mapping[str, int]]) -> str:
+    """Patches and objects of each split; nothing where there is none."""
+    if list(splits) == ["none"]:
+        return ""
+    return "; ".join(
+        f"{name}: {counted(n['patches'], 'patch')}, {counted(n['objects'], 'object')}" for name, n in splits.items()
+    )
+
+
+def _quartiles(values: list[float] | None, unit: str = "") -> str:
+    """The median and the middle half."""
+    if values is None:
+        return ""
+    low, middle, high = (f"{value:,.6g}" for value in values)
+    return f"{middle} {unit}".rstrip() + f" (middle half {low} to {high})"
 
 
 attach(app)

@@ -12,6 +12,7 @@ from rich.table import Table
 from histoseed.cli.options import Json, Mpp, Out, Overwrite, Quiet
 from histoseed.cli.output import Output, facts_table, rows_table
 from histoseed.errors import InputError
+from histoseed.wording import counted
 
 __all__ = ["attach"]
 
@@ -98,7 +99,7 @@ def _side(row: Mapping[str, Any], side: str) -> str:
 def _detail(row: Mapping[str, Any]) -> str:
     if row["similarity"] is not None:
         return f"{row['similarity']:.3f}, {row['detail']}"
-    return row["detail"] or f"{row['patches_a']} and {row['patches_b']} patches"
+    return row["detail"] or f"{row['patches_a']:,} and {counted(row['patches_b'], 'patch')}"
 
 
 def diff(
@@ -148,13 +149,13 @@ def _diff_tables(facts: Mapping[str, Any]) -> list[Table]:
     patches = facts["patches"]
     lines = {
         "patches": f"{patches['in_both']:,} in both, {patches['unchanged']:,} of them unchanged",
-        "only in A": f"{patches['only_a']:,} patches" if patches["only_a"] else "",
-        "only in B": f"{patches['only_b']:,} patches" if patches["only_b"] else "",
+        "only in A": counted(patches["only_a"], "patch") if patches["only_a"] else "",
+        "only in B": counted(patches["only_b"], "patch") if patches["only_b"] else "",
         "IoU of what moved": ""
         if facts["moved_iou"] is None
         else "{1:g} (middle half {0:g} to {2:g})".format(*facts["moved_iou"]),
         "reclassed": ", ".join(f"{names}: {n:,}" for names, n in facts["classes"].items()),
-        "other changes": ", ".join(f"{name}: {n:,} patches" for name, n in facts["facts"].items()),
+        "other changes": ", ".join(f"{name}: {counted(n, 'patch')}" for name, n in facts["facts"].items()),
     }
     table = rows_table(["objects", *columns], rows, right=columns)
     return [table, facts_table({name: text for name, text in lines.items() if text})]
@@ -208,7 +209,6 @@ def merge(
         )
     output.warn(facts["lossy"])
     output.say(summary(facts))
-    output.say(facts_table({"commercial use": facts["commercial_use"]}))
     output.result(facts)
 
 

@@ -1,14 +1,17 @@
-"""``histoseed encoders list | show``."""
+"""``histoseed encoders list | show | robustness``."""
 
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histoseed.cli.options import Json, Overwrite, Quiet
+from histoseed.cli.options import DatasetFolder, Device, Json, Mpp, Overwrite, Quiet, Seed
 from histoseed.cli.output import Output, facts_table, plain_values, rows_table
+
+if TYPE_CHECKING:
+    from histoseed.metrics import Interval
 
 __all__ = ["app"]
 
@@ -118,3 +121,73 @@ def _in_words(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} = {one}" for key, one in value.items()) or "-"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+class _Level(enum.StrEnum):
+    patch = "patch"
+    nucleus = "nucleus"
+
+
+@app.command("robustness")
+def robustness(
+    dataset: DatasetFolder,
+    encoders: Annotated[
+        list[str] | None,
+        typer.Option("--encoder", "-e", metavar="E", help="Name or path, as for adapt; may be given several times."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", metavar="W", help="Of all of them: hub, random, bundled, or a file.")
+    ] = None,
+    levels: Annotated[
+        list[_Level] | None, typer.Option("--level", help="Squares of 64 um, or nuclei (default: what the data allow).")
+    ] = None,
+    most: Annotated[
+        int, typer.Option("--samples", min=2, metavar="N", help="Most samples of a class in a centre.")
+    ] = 200,
+    neighbours: Annotated[
+        int | None,
+        typer.Option("--neighbours", "-k", min=1, metavar="K", help="Default: what predicts the class best."),
+    ] = None,
+    mpp: Mpp = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure whether embeddings know the tissue, or the centre it comes from (robustness index).
+
+    PathoROB: 0 the centre decides, 0.5 neither, 1 the class decides. De Jong et al.: above 1 the class decides.
+
+    The data set must name centres that share classes: organs, or classes of nuclei.
+
+    Example: [cyan]histoseed encoders robustness data/mine --encoder bundled --encoder dinov2-small[/cyan]
+    """
+    from histoseed.workflows.encoder_robustness import LEVELS, encoder_robustness
+
+    out = Output("encoders robustness", json=json, quiet=quiet, overwrite=overwrite)
+    chosen = [level for level in LEVELS if not levels or _Level(level) in levels]
+    with out.progress() as progress:
+        found = encoder_robustness(
+            dataset, encoders or ["bundled"], weights=weights, levels=chosen, most=most, k=neighbours, mpp=mpp,
+            seed=seed, device=device, progress=progress,
+        )  # fmt: skip
+    rows = [
+        (
+            one.encoder, one.weights, one.level, _with_interval(one.index.pathorob), _with_interval(one.index.dejong),
+            str(one.index.k), f"{one.index.accuracy:.3f}", f"{one.index.centre_accuracy:.3f}",
+            f"{one.index.samples:,}",
+        )
+        for one in found
+    ]  # fmt: skip
+    numbers = ["PathoROB", "de Jong", "k", "class", "centre", "samples"]
+    out.say(
+        rows_table(["encoder", "weights", "level", *numbers], rows, right=numbers),
+        "In brackets: 95 % interval over cases. class, centre: balanced accuracy of k neighbours; 0.5 is chance.",
+    )
+    out.warn(sorted({f"{one.level}: {remark}" for one in found for remark in one.remarks}))
+    out.result({"dataset": str(dataset), "encoders": [one.as_dict() for one in found]})
+
+
+def _with_interval(interval: Interval) -> str:
+    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"

@@ -20,14 +20,15 @@ from rich.text import Text
 
 from histoseed._version import __version__
 from histoseed.cli.output import console_of
-from histoseed.errors import HistoseedError, LimitError, OutputError
+from histoseed.errors import HistoseedError, NoMemoryError, OutputError
+from histoseed.workflows.memory import is_out_of_memory
 
 __all__ = ["ARGUMENTS", "failures_reported"]
 
 ARGUMENTS = "histoseed.arguments"
 """Where the context of the root command keeps the arguments as typed (``Context.meta``)."""
 
-_RESUMABLE = frozenset({"adapt", "segment"})
+_RESUMABLE = frozenset({"adapt", "benchmark", "segment"})
 """Verbs whose unfinished output folder is gone on with."""
 
 _USUAL_FIX = {
@@ -38,6 +39,7 @@ _USUAL_FIX = {
     "limit-exceeded": "docs/limits.md lists the settings that can be raised.",
     "bad-output": "Choose another place to write to.",
     "missing-package": "`histoseed doctor` tells what is missing.",
+    "cluster": "Run the same command again: what is done stays done.",
 }
 """Code of an error -> what to do where the error itself does not know better."""
 
@@ -75,9 +77,9 @@ def _explained(error: Exception) -> HistoseedError | None:
     """The error in our own words, or None where it is a bug."""
     if isinstance(error, HistoseedError):
         return error
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch has a class of its own
+    if is_out_of_memory(error):
         fix = "Use a smaller --batch or --region, or a machine with more memory."
-        return LimitError("There is not enough memory.", fix=fix)
+        return NoMemoryError("There is not enough memory.", fix=fix)
     if isinstance(error, OSError) and error.errno is not None:
         if error.errno in _DISK_FULL:
             return OutputError("The disk is full.", where=error.filename, fix="Free some space, then run it again.")

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from histoseed.cli.options import Classes, Json, Out, Overwrite, Part, Quiet
 from histoseed.cli.output import Output, facts_table, rows_table
+from histoseed.wording import counted
 
 __all__ = ["import_"]
 
@@ -72,6 +73,8 @@ def import_(
     Example: [cyan]histoseed import labels mine/ --mpp 0.25 --out data/mine[/cyan]
 
     Example: [cyan]histoseed import geojson slide.svs slide.geojson --out data/mine[/cyan]
+
+    Example: [cyan]histoseed import geojson slides/ --out data/mine[/cyan] (a.svs with a.geojson, and so on)
     """
     from histoseed.cli.dataset import summary
     from histoseed.workflows.data import import_data
@@ -86,7 +89,8 @@ def import_(
         )  # fmt: skip
     report = facts["import"]
     output.warn(report["warnings"])
-    output.say(_objects_table(report), _lines(report), summary(facts))
+    table = [_objects_table(report)] if report["objects"] or report["outlines_of_regions"] else []
+    output.say(*table, _lines(report), summary(facts, told=report["warnings"]))
     output.say(f"Look at it: histoseed dataset info {out} --sheet {out}.png")
     output.result(facts)
 
@@ -94,12 +98,9 @@ def import_(
 def _objects_table(report: Mapping[str, Any]) -> Table:
     """Objects by class and kind."""
     rows = [(row["class"] or "unclassified", row["kind"], f"{row['objects']:,}") for row in report["objects"]]
-    rows += [(row["class"] or "", f"outline ({row['layer']})", f"{row['outlines']:,}") for row in _areas(report)]
+    areas = report["outlines_of_regions"]
+    rows += [(row["class"] or "", f"outline ({row['layer']})", f"{row['outlines']:,}") for row in areas]
     return rows_table(["class", "kind", "objects"], rows, right=["objects"])
-
-
-def _areas(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list(report["outlines_of_regions"])
 
 
 def _lines(report: Mapping[str, Any]) -> Table:
@@ -109,7 +110,8 @@ def _lines(report: Mapping[str, Any]) -> Table:
         {
             "images": f"{report['images']:,}, {report['empty_images']:,} of them without an object",
             "lost to overlaps": (
-                f"{lost['pixels']:,} pixels and {lost['objects']:,} objects in {lost['images']:,} images"
+                f"{counted(lost['pixels'], 'pixel')} and {counted(lost['objects'], 'object')} "
+                f"in {counted(lost['images'], 'image')}"
             ),
         }
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -24,12 +25,12 @@ __all__ = ["Output", "console_of", "facts_table", "plain_values", "rows_table"]
 
 
 _FILE_WIDTH = 140
-"""Characters a line where the output is no terminal: tables are not folded for a window that is not there."""
+"""Characters a line where the output is no terminal and COLUMNS is not set: there is no window to fold tables for."""
 
 
 def console_of(stream: TextIO) -> Console:
     """A console that prints names and paths as they are, brackets included."""
-    width = None if stream.isatty() else _FILE_WIDTH
+    width = None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else _FILE_WIDTH  # None: rich looks
     return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
 
 

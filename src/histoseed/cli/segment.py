@@ -12,6 +12,7 @@ import typer
 from histoseed.cli.options import Device, Dtype, Json, Mpp, Out, Overwrite, Quiet
 from histoseed.cli.output import Output, facts_table
 from histoseed.errors import InputError
+from histoseed.wording import counted
 
 if TYPE_CHECKING:
     from histoseed.workflows.segment_plan import ModelOptions
@@ -32,8 +33,13 @@ def segment(
         str | None, typer.Option("--region", metavar="X,Y,W,H", help="Only this rectangle, in level-0 pixels.")
     ] = None,
     formats: Annotated[
-        str, typer.Option("--format", metavar="LIST", help="What to write, with commas.")
-    ] = "geojson,parquet,labels,overlay",
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="LIST",
+            help="What to write, with commas: geojson, parquet, labels, overlay; of areas geojson, classes, overlay.",
+        ),
+    ] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Of a data set: keep the class probabilities of every object.")
     ] = False,
@@ -49,9 +55,11 @@ def segment(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Segment every nucleus of an image, a slide, several slides or a data set.
+    """Segment every nucleus, or every area, of an image, a slide, several slides or a data set.
 
     Writes nuclei.geojson (QuPath), nuclei.parquet/, labels.tif, overlay.png, summary.json and run.json.
+
+    With a model of --task semantic: areas.geojson, classes.tif, overlay.png, summary.json (mm2) and run.json.
 
     Several slides go to OUT/<stem>/; a data set becomes a data set, which `evaluate --predictions` takes.
 
@@ -77,7 +85,7 @@ def segment(
         facts = (
             _data_set(sources[0], how, told | {"probabilities": probabilities})
             if of_data
-            else _slides(sources, how, told | {"formats": formats.split(",")}, rectangle)
+            else _slides(sources, how, told | {"formats": None if formats is None else formats.split(",")}, rectangle)
         )
     if not of_data:
         output.warn(
@@ -124,13 +132,19 @@ def _in_words(facts: Mapping[str, Any]) -> dict[str, str]:
     if "slides" in facts:
         return {name: _found(summary) for name, summary in facts["slides"].items()}
     if "patches" in facts:
-        return {"data set": facts["name"], "found": f"{facts['objects']:,} objects in {facts['patches']:,} patches"}
+        found = "regions" if facts["with_regions"] and not facts["objects"] else f"{facts['objects']:,} objects"
+        return {"data set": facts["name"], "found": f"{found} in {counted(facts['patches'], 'patch')}"}
     lines = {"slide": facts["slide"], "model": facts["model"], "found": _found(facts)}
-    if (median := facts["median_area_um2"]) is not None:
+    if (median := facts.get("median_area_um2")) is not None:
         lines["median area"] = f"{median:g} um2"
     return lines | {name: _found(one) for name, one in facts.get("classes", {}).items()}
 
 
 def _found(figures: Mapping[str, Any]) -> str:
+    """What was found of one slide, or of one class of it: nuclei, or areas."""
+    if "areas" in figures:
+        share = figures.get("share")
+        size = figures["classified_mm2"] if "classified_mm2" in figures else figures["mm2"]
+        return f"{counted(figures['areas'], 'area')}, {size:.4f} mm2" + ("" if share is None else f" ({share:.1%})")
     density = figures["per_tissue_mm2"]
-    return f"{figures['objects']:,} objects" + ("" if density is None else f", {density:,.0f} a mm2 of tissue")
+    return f"{counted(figures['objects'], 'object')}" + ("" if density is None else f", {density:,.0f} a mm2 of tissue")

@@ -16,7 +16,7 @@
 
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.content import PatchContent, PatchFacts, Remark, SlideArea
-from histoseed.datasets.crops import CROP_UM, Crop, annotated_crops
+from histoseed.datasets.crops import CROP_UM, Crop, annotated_crops, crop_starts
 from histoseed.datasets.dataset import Dataset, read_dataset
 from histoseed.datasets.importers import (
     IMPORTERS,
@@ -38,9 +38,10 @@ from histoseed.datasets.intake import (
     tabulate,
     take_in,
 )
+from histoseed.datasets.marks import Marks
 from histoseed.datasets.patch import Patch, crop_patch
 from histoseed.datasets.schema import INSTANCE_SCHEMA, LAYERS, MPP_SOURCES, OBJECT_KINDS, PATCH_SCHEMA, SPLITS
-from histoseed.datasets.splits import SPLIT_BY, split_dataset
+from histoseed.datasets.splits import SPLIT_BY, deal_patches, split_dataset
 from histoseed.datasets.writer import DatasetWriter, write_dataset
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "DatasetWriter",
     "Importer",
     "Item",
+    "Marks",
     "Patch",
     "PatchContent",
     "PatchFacts",
@@ -75,6 +77,8 @@ __all__ = [
     "check_totals",
     "collect_dataset",
     "crop_patch",
+    "crop_starts",
+    "deal_patches",
     "get_importer",
     "import_dataset",
     "import_geojson",

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from histoseed.licences import Commercial
+
 __all__ = ["Commercial", "DatasetCard", "Measure", "Total"]
 
-Commercial = Literal["yes", "no", "unknown"]
 Measure = Literal["patches", "objects", "empty", "patients", "slides", "groups"]
 
 

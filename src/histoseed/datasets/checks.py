@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,13 @@ import numpy.typing as npt
 import polars as pl
 
 from histoseed.datasets.info import DatasetInfo
+from histoseed.datasets.near_names import nearest
 from histoseed.datasets.paths import check_patch_id, image_path, inside, side_file
 from histoseed.datasets.schema import LAYERS, MPP_SOURCES, OBJECT_KINDS, SPLITS
 from histoseed.errors import DatasetError, LimitError
 from histoseed.geometry import MPP_RANGE
 from histoseed.settings import Settings
+from histoseed.wording import agreed
 
 __all__ = [
     "check_files",
@@ -26,22 +27,8 @@ __all__ = [
     "checked_labels",
     "checked_probabilities",
     "checked_regions",
-    "nearest",
     "patch_row",
 ]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message that offers the nearest of the names that exist.
-
-    >>> nearest("tarin", ["train", "val"])
-    "Did you mean 'train'?"
-    """
-    listed = list(known)
-    close = get_close_matches(name, listed, n=1)
-    if close:
-        return f"Did you mean {close[0]!r}?"
-    return f"Use one of {', '.join(listed[:10])}." if listed else "There is none."
 
 
 def check_split(split: str | None, where: object) -> None:
@@ -64,7 +51,7 @@ def _refuse(frame: pl.DataFrame, path: Path, bad: pl.Expr, what: str) -> None:
     rows = frame.with_row_index("_row").filter(bad.fill_null(value=False))
     if rows.height:
         values = rows.row(0, named=True)
-        more = f" {rows.height} rows have this fault." if rows.height > 1 else ""
+        more = f" {rows.height:,} rows have this fault." if rows.height > 1 else ""
         where = f"{path}, row {values['_row']} (patch {values['patch_id']!r})"
         raise DatasetError(what.format(**{k: repr(v) for k, v in values.items()}) + more, where=where)
 
@@ -126,7 +113,10 @@ def check_files(root: Path, frame: pl.DataFrame, slides: Path | None) -> None:
             if not path.is_file():
                 fix = "Restore the file, or import the data set again."
                 if kind == "image" and is_slide:
-                    fix = "Name the folder of the slides: HISTOSEED_SLIDES_DIR=DIR, or --slides DIR where there is one."
+                    fix = (
+                        "Name the folder that the slides were imported from: HISTOSEED_SLIDES_DIR=DIR before the "
+                        "command; `dataset info`, `verify` and `merge` have --slides DIR, too."
+                    )
                 raise DatasetError(
                     f"The {kind} file {path.relative_to(root) if path.is_relative_to(root) else path} is missing.",
                     where=where,
@@ -209,7 +199,8 @@ def checked_regions(
     if regions.shape != shape or not np.issubdtype(regions.dtype, np.integer):
         raise DatasetError(f"regions is {regions.dtype} of shape {regions.shape}, not integers {shape}.", where=where)
     if regions.min() < 0 or regions.max() > min(count, 255):
-        what = f"regions holds {regions.min()} to {regions.max()}, and {count} region classes are named."
+        named = agreed("{count} region {class is|classes are} named", count)
+        what = f"regions holds {regions.min()} to {regions.max()}, and {named}."
         raise DatasetError(what, where=where, fix="Name every region class (at most 255) in the data set's info.")
     return regions.astype(np.uint8)
 

@@ -51,7 +51,8 @@ class Remark:
     """Something worth telling about one item; equal texts of several items become one sentence with a sum.
 
     Args:
-        text: A sentence without its full stop; ``{count}`` stands for the sum of the counts.
+        text: A sentence without its full stop, as :func:`histoseed.wording.agreed` reads it; ``{count}`` stands for the
+            sum of the counts.
         count: Objects (or pixels) concerned.
         kind: "problem": the annotations are wrong or something was lost; "note": something was converted.
     """
@@ -88,6 +89,7 @@ class PatchContent:
         class_of: Label -> class name, for a label image.
         scores: Label -> confidence, for a label image.
         probabilities: (N, C) class probabilities, rows ascending by label, columns in the order of the classes.
+        marks: Boxes and points beside a label image.
         source: Who or what made the objects of a label image.
         annotator: Who drew the objects.
         regions: (H, W) uint8 map of region classes; value k is ``info.region_classes[k - 1]``, 0 says nothing.
@@ -105,6 +107,7 @@ class PatchContent:
     class_of: Mapping[int, str | None] | None = None
     scores: Mapping[int, float] | None = None
     probabilities: npt.NDArray[np.floating] | None = None
+    marks: Instances | None = None
     source: str | None = None
     annotator: str | None = None
     regions: npt.NDArray[np.uint8] | None = None

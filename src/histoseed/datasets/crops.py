@@ -12,7 +12,7 @@ import polars as pl
 from histoseed.datasets.dataset import Dataset
 from histoseed.errors import InputError, UnknownMppError
 
-__all__ = ["CROP_UM", "Crop", "annotated_crops"]
+__all__ = ["CROP_UM", "Crop", "annotated_crops", "crop_starts"]
 
 CROP_UM = 64.0
 """Side of an annotated crop in micrometres: 256 pixels at 0.25 microns per pixel."""
@@ -28,7 +28,7 @@ class Crop:
         y: Upper border, pixels of the patch.
         side: Width and height, pixels of the patch.
         side_um: The same in micrometres.
-        objects: Outlined objects whose centroid lies inside.
+        objects: Objects of any kind whose centroid lies inside: outlines, boxes, points.
         group: The group of the patch, None where unknown.
     """
 
@@ -59,7 +59,7 @@ def annotated_crops(
         size_um: Side of a crop, micrometres.
         mpp: Assumed where a patch states none.
         stride_um: Distance of neighbours, micrometres.
-        min_objects: Crops with fewer outlined objects are left out.
+        min_objects: Crops with fewer objects are left out.
 
     Raises:
         UnknownMppError: a patch has no mpp and none is assumed.
@@ -69,10 +69,11 @@ def annotated_crops(
     for name, value in (("size_um", size_um), ("stride_um", step_um)):
         if not math.isfinite(value) or value <= 0:
             raise InputError(f"{value} is no length.", where=name, fix="Give micrometres above 0.")
-    outlined = dataset.instances.filter((pl.col("layer") == "nucleus") & pl.col("label").is_not_null())
+    shown = pl.col("label").is_not_null() | pl.col("kind").is_in(["point", "box"])
+    annotated = dataset.instances.filter((pl.col("layer") == "nucleus") & shown)
     centres = {
         key[0]: frame.select("centroid_x", "centroid_y").to_numpy()
-        for key, frame in outlined.partition_by("patch_id", as_dict=True).items()
+        for key, frame in annotated.partition_by("patch_id", as_dict=True).items()
     }
     nothing = np.zeros((0, 2))
     crops = []
@@ -86,17 +87,17 @@ def annotated_crops(
         if side < 1 or step < 1:
             raise InputError(f"At {scale} microns per pixel a crop or step has no pixel.", where="size_um")
         points = centres.get(row["patch_id"], nothing)
-        xs, ys = _starts(row["width"], side, step), _starts(row["height"], side, step)
+        xs, ys = crop_starts(row["width"], side, step), crop_starts(row["height"], side, step)
         for y, x, objects in _counts(points, xs, ys, side):
             if objects >= min_objects:
                 crops.append(Crop(row["patch_id"], x, y, side, side * scale, objects, row["group"]))
     return crops
 
 
-def _starts(extent: int, side: int, step: int) -> list[int]:
+def crop_starts(extent: int, side: int, step: int) -> list[int]:
     """First pixels of the crops along one axis, centred.
 
-    >>> _starts(1000, 256, 256)
+    >>> crop_starts(1000, 256, 256)
     [116, 372, 628]
     """
     count = (extent - side) // step + 1

@@ -13,8 +13,10 @@ import numpy.typing as npt
 import polars as pl
 
 from histoseed.annotations import Instances
-from histoseed.datasets.checks import check_files, check_instances, check_patches, nearest, patch_row
+from histoseed.datasets.checks import check_files, check_instances, check_patches, patch_row
 from histoseed.datasets.info import ClassInfo, DatasetInfo, read_info
+from histoseed.datasets.marks import marks_of_rows
+from histoseed.datasets.near_names import nearest
 from histoseed.datasets.objects import read_outlines
 from histoseed.datasets.patch import Patch
 from histoseed.datasets.paths import image_path, inside, side_file
@@ -22,10 +24,10 @@ from histoseed.datasets.pixels import read_label, read_png, read_probabilities
 from histoseed.datasets.schema import INSTANCE_SCHEMA, PATCH_SCHEMA, read_table
 from histoseed.datasets.summary import describe
 from histoseed.datasets.verify import check_hashes, check_labels, check_measures
-from histoseed.errors import DatasetError, InputError
+from histoseed.errors import DatasetError, InputError, LimitError
 from histoseed.geometry import Region
 from histoseed.settings import Settings, read_settings
-from histoseed.slides import open_slide
+from histoseed.slides import Slide, open_slide
 
 __all__ = ["Dataset", "read_dataset"]
 
@@ -95,7 +97,7 @@ class Dataset:
                 raise DatasetError(f"There is no patch {key!r}.", where=self.path, fix=fix)
             return self._row_of[key]
         if not -len(self) <= key < len(self):
-            raise DatasetError(f"There is no patch number {key}; the data set has {len(self)}.", where=self.path)
+            raise DatasetError(f"There is no patch number {key}; the data set has {len(self):,}.", where=self.path)
         return key % len(self)
 
     def objects(self, key: int | str) -> pl.DataFrame:
@@ -113,13 +115,22 @@ class Dataset:
         Raises:
             DatasetError: a file is missing, damaged or of another size, or the labels in the mask are not the labels in
                 ``instances.parquet``.
+            LimitError: an area of a slide of more than ``max_pixels``; :meth:`instances_of` reads its objects.
         """
         at = self.row(key)
         row = self.patches.row(at, named=True)
         where = self._where(row["patch_id"])
+        if self._is_large_area(row):
+            size = f"{row['width']} x {row['height']} pixels"
+            what = f"The patch is an area of a slide, and its {size} are more than is read at once (max_pixels)."
+            fix = (
+                "Cut smaller ones out (`histoseed dataset windows`), or give the slide itself where a command takes it."
+            )
+            raise LimitError(what, where=where, fix=fix)
         shape = (row["height"], row["width"])
         labels = self._labels(row, shape, where)
-        objects = self.objects(at).filter(pl.col("label").is_not_null())
+        rows = self.objects(at)
+        objects = rows.filter(pl.col("label").is_not_null())
         check_labels(self.path, row, labels, objects, where)
         class_ids = np.zeros(int(labels.max()) + 1, dtype=np.int32)
         index = self.info.class_index()
@@ -152,6 +163,7 @@ class Dataset:
             ignore=None if ignore is None else ignore > 0,
             regions=regions,
             region_classes=tuple(c.name for c in self.info.region_classes),
+            marks=marks_of_rows(rows, index),
             **{name: row[name] for name in facts},
         )
 
@@ -167,7 +179,9 @@ class Dataset:
         row = self.patches.row(at, named=True)
         where = self._where(row["patch_id"])
         objects = self.objects(at).filter(pl.col("layer") == "nucleus")
-        labels = self._labels(row, (row["height"], row["width"]), where)
+        # Without a mask nothing is drawn, and an area of a slide may be larger than the memory.
+        shape = (1, 1) if row["mask"] is None else (row["height"], row["width"])
+        labels = self._labels(row, shape, where)
         check_labels(self.path, row, labels, objects.filter(pl.col("label").is_not_null()), where)
         colors = {c.name: c.color for c in self.info.classes}
         table = f"{self.path / 'instances.parquet'} (patch {row['patch_id']!r})"
@@ -231,14 +245,18 @@ class Dataset:
     def verify(self) -> None:
         """Read everything and compare it with the tables: hashes, sizes, labels, areas and boxes.
 
+        Of an area of a slide that is too large to be read at once, only its place in the slide is checked.
+
         Raises:
             DatasetError: the first fault; it names file and row.
         """
         for at, row in enumerate(self.patches.iter_rows(named=True)):
             where = self._where(row["patch_id"])
             check_hashes(self.path, row, self.slides, where)
-            labels = self.patch(at).labels
-            check_measures(self.path, labels, self.objects(at), row["patch_id"])
+            if self._is_large_area(row):
+                self._check_area(row, where)
+            else:
+                check_measures(self.path, self.patch(at).labels, self.objects(at), row["patch_id"])
             self.instances_of(at)
             self.probabilities(at)
 
@@ -263,19 +281,38 @@ class Dataset:
             return None
         return read_label(path, shape, where, self.settings, dtypes=("uint8",)).astype(np.uint8)
 
+    def _is_large_area(self, row: Mapping[str, Any]) -> bool:
+        """Whether the patch is an area of a slide that is not read as one picture."""
+        is_slide = not row["image"].startswith("images/")
+        return is_slide and row["width"] * row["height"] > self.settings.max_pixels
+
+    def _check_area(self, row: dict[str, Any], where: str) -> None:
+        """Open the slide of a patch and see whether the patch lies in it."""
+        path, _ = image_path(self.path, row["image"], where, self.slides)
+        try:
+            with open_slide(path, settings=self.settings) as slide:
+                region, size = _region_of(row, slide), slide.size
+        except InputError as error:
+            raise DatasetError(f"The slide cannot be read: {error.what}", where=where, fix=error.fix) from error
+        if region.x + region.width > size[0] + 1 or region.y + region.height > size[1] + 1:  # a pixel of rounding
+            raise DatasetError(f"The patch leaves its slide of {size[0]} x {size[1]} pixels.", where=where)
+
     def _image(self, row: dict[str, Any], shape: tuple[int, int], where: str) -> npt.NDArray[np.uint8]:
         path, is_slide = image_path(self.path, row["image"], where, self.slides)
         if not is_slide:
             return read_png(path, shape, where, self.settings)
         try:
             with open_slide(path, settings=self.settings) as slide:
-                known = slide.mpp is not None and row["mpp"] is not None
-                scale = row["mpp"] / slide.mpp if known else 1.0
-                mpp = row["mpp"] if known else None
-                region = Region(row["x"], row["y"], shape[1] * scale, shape[0] * scale, mpp)
-                return np.asarray(slide.read(region), dtype=np.uint8)
+                return np.asarray(slide.read(_region_of(row, slide)), dtype=np.uint8)
         except InputError as error:
             raise DatasetError(f"The slide cannot be read: {error.what}", where=where, fix=error.fix) from error
+
+
+def _region_of(row: Mapping[str, Any], slide: Slide) -> Region:
+    """The part of a slide that a patch is."""
+    known = slide.mpp is not None and row["mpp"] is not None
+    scale = row["mpp"] / slide.mpp if known else 1.0
+    return Region(row["x"], row["y"], row["width"] * scale, row["height"] * scale, row["mpp"] if known else None)
 
 
 def read_dataset(

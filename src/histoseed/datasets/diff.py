@@ -152,7 +152,7 @@ def pair_patches(
     if other_size:
         one, other = other_size[0]
         what = f"The patch is {_size(size_of[0][one])} in one version and {_size(size_of[1][other])} in the other"
-        more = f"; {len(other_size)} patches are like this." if len(other_size) > 1 else "."
+        more = f"; {len(other_size):,} patches are like this." if len(other_size) > 1 else "."
         fix = "Import both versions at the same resolution."
         raise DatasetError(what + more, where=f"patch {one!r}", fix=fix)
     return pairs
@@ -241,7 +241,7 @@ class _Side:
             return cls(dataset.instances.clear(), np.zeros((0, 0), np.int32), {})
         facts = dataset.patches.row(dataset.row(name), named=True)
         objects = dataset.objects(name)
-        if PurePosixPath(facts["image"]).parts[0] == "images":
+        if PurePosixPath(facts["image"]).parts[0] == "images" or facts["mask"] is not None:
             return cls(objects, dataset.patch(name).labels, facts)
         # A whole slide has outlines only; they are compared at a size that fits into memory.
         scale = min(1.0, math.sqrt(_SLIDE_PIXELS / (facts["width"] * facts["height"])))

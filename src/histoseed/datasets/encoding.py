@@ -18,10 +18,10 @@ from histoseed.datasets.checks import (
     checked_labels,
     checked_probabilities,
     checked_regions,
-    nearest,
 )
 from histoseed.datasets.content import PatchContent, PatchFacts, SlideArea
 from histoseed.datasets.info import DatasetInfo
+from histoseed.datasets.near_names import nearest
 from histoseed.datasets.numbering import label_ids
 from histoseed.datasets.objects import label_rows, outline_rows
 from histoseed.datasets.paths import check_patch_id
@@ -185,6 +185,10 @@ def _objects(
     labels_ = checked_labels(objects, shape, f"patch {patch_id!r}", settings)
     named, scored = content.class_of or {}, content.scores or {}
     table = label_rows(patch_id, labels_, info.name, named, scored, source=content.source, annotator=annotator)
+    if content.marks is not None and len(content.marks):
+        none = [None] * len(content.marks)
+        marked = outline_rows(patch_id, content.marks, layer="nucleus", labels=none, annotator=annotator)
+        table = pl.concat([table, marked])
     return labels_, table, (0, 0)
 
 

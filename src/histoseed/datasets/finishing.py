@@ -14,6 +14,7 @@ from histoseed.datasets.info import DatasetInfo, named_classes
 from histoseed.datasets.schema import PATCH_SCHEMA
 from histoseed.errors import DatasetError
 from histoseed.files import write_json
+from histoseed.wording import counted
 
 __all__ = ["Losses", "class_names", "final_info", "write_files", "write_tables"]
 
@@ -45,10 +46,10 @@ class Losses:
         """For ``known_problems``; empty where nothing was lost."""
         if not self.patches:
             return []
+        hidden = f"{counted(self.pixels, 'pixel')} and {counted(self.objects, 'whole object')}"
         text = (
-            f"Overlapping outlines were flattened into label images: {self.pixels} pixels and {self.objects} whole "
-            f"objects of {self.patches} patches are hidden there; outlines that the source gives as polygons are kept "
-            "in instances.parquet."
+            f"Overlapping outlines were flattened into label images: {hidden} of {counted(self.patches, 'patch')} are "
+            "hidden there; outlines that the source gives as polygons are kept in instances.parquet."
         )
         return [text]
 
@@ -70,10 +71,11 @@ def final_info(
         problems: Further sentences for ``known_problems``.
         notes: Further sentences for ``notes``.
     """
-    new = sorted(set(used) - {c.name for c in info.classes})
+    listed = {c.name: c.color for c in info.classes}
+    new = sorted(set(used) - listed.keys())
     return replace(
         info,
-        classes=(*info.classes, *named_classes(new, losses.colors)),
+        classes=named_classes([*listed, *new], {**losses.colors, **listed}),
         known_problems=(*info.known_problems, *problems, *losses.sentences()),
         notes=(*info.notes, *notes),
     )

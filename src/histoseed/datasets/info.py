@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from histoseed.annotations import class_color
+from histoseed.annotations import palette
 from histoseed.errors import DatasetError
 
 __all__ = ["FORMAT_VERSION", "ClassInfo", "DatasetInfo", "named_classes", "read_info"]
@@ -43,13 +43,15 @@ class ClassInfo:
 
 
 def named_classes(names: Iterable[str], colors: Mapping[str, str] | None = None) -> tuple[ClassInfo, ...]:
-    """Classes in the order of ``names``; where ``colors`` says nothing, the colour follows from the name.
+    """Classes in the order of ``names``; where ``colors`` says nothing, the colour comes from the palette.
 
     >>> named_classes(["stroma"], {"stroma": "#00ff00"})
     (ClassInfo(name='stroma', color='#00ff00'),)
     """
-    stated = colors or {}
-    return tuple(ClassInfo(name, stated.get(name) or class_color(name)) for name in names)
+    listed, stated = list(names), colors or {}
+    given = {name: ClassInfo(name, color) for name in listed if (color := stated.get(name))}
+    chosen = palette(listed, {name: one.color for name, one in given.items()})
+    return tuple(given.get(name) or ClassInfo(name, chosen[name]) for name in listed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,91 +1,40 @@
-"""Class maps: which class of one data set becomes which class of another. Ready ones lie in ``class_maps/``.
+"""What becomes of every class of every data set by a class map (:mod:`histoseed.datasets.map_files`).
 
-A map is a TOML file with one table a data set, under its name in ``dataset.json``::
-
-    about = "one sentence"                  # optional, as the next two
-    origin = ["where the choices come from"]
-    lossy = ["what is lost"]
-
-    [pannuke]
-    "Neoplastic" = "tumour"                 # becomes this class
-    "Dead" = "unclassified"                 # stays an object, of unknown class; "" means the same
-    "Inflammatory" = "ignore"               # is no object any more; its area counts for nothing
-    "Connective" = "drop"                   # is no object any more; its area becomes background
-    "Epithelial" = "Epithelial"             # every class must be named
-
-    [pannuke.regions]                       # optional: classes of region maps; left out, they keep their names
-    "Tumour" = "tumour"
-
-The words "unclassified", "ignore" and "drop" can therefore not be names of target classes.
+A map is checked against the data sets at hand: a class that it does not name, and a name that no class has, are errors,
+because a slip of the pen would otherwise give wrong classes without a word.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cache
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from itertools import combinations
+from typing import NamedTuple
 
-from histoseed.datasets.checks import nearest
-from histoseed.datasets.info import DatasetInfo
+from histoseed.datasets.cards import DatasetCard
+from histoseed.datasets.importers.registry import IMPORTERS
+from histoseed.datasets.info import ClassInfo, DatasetInfo
+from histoseed.datasets.map_files import UNCLASSIFIED, ClassMap, Target, class_maps, read_class_map
+from histoseed.datasets.near_names import close_names, plain
 from histoseed.datasets.relations import named
-from histoseed.errors import DatasetError, InputError
+from histoseed.errors import DatasetError
+from histoseed.wording import some
 
-__all__ = ["ClassMap", "Resolved", "Target", "class_maps", "read_class_map", "resolve"]
+__all__ = [
+    "ClassMap",
+    "Resolved",
+    "Target",
+    "class_maps",
+    "losses_of",
+    "map_remarks",
+    "read_class_map",
+    "resolve",
+]
 
-Fate = Literal["class", "unclassified", "ignore", "drop"]
-
-_FOLDER = Path(__file__).parent / "class_maps"
-_LARGEST = 1_000_000
-"""Bytes of a class map above which it is none."""
-
-_WORDS: Mapping[str, Fate] = MappingProxyType(
-    {"": "unclassified", "unclassified": "unclassified", "ignore": "ignore", "drop": "drop"}
-)
-
-
-class Target(NamedTuple):
-    """What becomes of a class.
-
-    Attributes:
-        fate: "class": it becomes ``name``; "unclassified": an object of unknown class; "ignore": ignore area;
-            "drop": background.
-        name: The new class, "" for the other fates.
-    """
-
-    fate: Fate
-    name: str = ""
-
-    @classmethod
-    def of(cls, text: str) -> Target:
-        """The target that a map writes as ``text``."""
-        return cls(_WORDS[text]) if text in _WORDS else cls("class", text)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassMap:
-    """A class map as it was read.
-
-    Args:
-        name: Name of a ready map, or the path of the file.
-        about: One sentence.
-        origin: Where the choices come from.
-        lossy: What is lost.
-        objects: Data set -> class -> target, as written.
-        regions: Data set -> region class -> target, as written.
-    """
-
-    name: str
-    about: str
-    origin: tuple[str, ...]
-    lossy: tuple[str, ...]
-    objects: Mapping[str, Mapping[str, str]]
-    regions: Mapping[str, Mapping[str, str]]
+_SLIP = 0.8
+"""Likeness of a table's name and a data set's from which one is the other, mistyped."""
+_ALIKE = 0.85
+"""Likeness of two classes from which the user is asked whether they are one."""
 
 
 class Resolved(NamedTuple):
@@ -94,106 +43,95 @@ class Resolved(NamedTuple):
     Attributes:
         objects: Class -> target.
         regions: Region class -> target.
+        unclassified: What becomes of objects without a class.
     """
 
     objects: Mapping[str, Target]
     regions: Mapping[str, Target]
+    unclassified: Target = Target("unclassified")
 
+    def names(self) -> list[str]:
+        """The classes that its objects have in the end."""
+        targets = [*self.objects.values(), self.unclassified]
+        return list(dict.fromkeys(target.name for target in targets if target.fate == "class"))
 
-@cache
-def class_maps() -> Mapping[str, ClassMap]:
-    """The ready maps by name."""
-    found = {path.stem: _read(path, path.stem) for path in sorted(_FOLDER.glob("*.toml"))}
-    return MappingProxyType(found)
-
-
-def read_class_map(text: str | Path) -> ClassMap:
-    """A map file, or a ready map by its name; a file of that name goes first.
-
-    Raises:
-        InputError: no such file or name, or the file is no class map.
-    """
-    path = Path(text)
-    if path.is_file():
-        return _read(path, str(path))
-    ready = class_maps()
-    if str(text) in ready:
-        return ready[str(text)]
-    fix = f"{nearest(str(text), ready)} `histoseed dataset merge --list-maps` lists the ready ones."
-    raise InputError("There is no such file, and no ready class map of that name.", where=text, fix=fix)
-
-
-def _read(path: Path, name: str) -> ClassMap:
-    """Read and check a file.
-
-    Raises:
-        InputError: it is no class map; the message names the key.
-    """
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError("The file is too large for a class map.", where=path, fix="Name another file.")
-        value = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
-        raise InputError(f"The class map cannot be read ({error}).", where=path, fix="Correct the TOML.") from error
-    texts = {key: value.pop(key, empty) for key, empty in (("about", ""), ("origin", []), ("lossy", []))}
-    if not isinstance(texts["about"], str) or not all(_is_texts(texts[key]) for key in ("origin", "lossy")):
-        raise InputError("'about' must be a text, 'origin' and 'lossy' lists of texts.", where=path)
-    objects, regions = {}, {}
-    for source, table in value.items():
-        if not isinstance(table, dict):
-            fix = 'Write one table a data set: [name], then "class" = "target".'
-            raise InputError(f"{source!r} is no table.", where=path, fix=fix)
-        inner = table.pop("regions", {}) if isinstance(table.get("regions"), dict) else {}
-        objects[source], regions[source] = (_texts(part, source, path) for part in (table, inner))
-    if not objects:
-        raise InputError("The class map names no data set.", where=path)
-    origin, lossy = tuple(texts["origin"]), tuple(texts["lossy"])
-    return ClassMap(name=name, about=texts["about"], origin=origin, lossy=lossy, objects=objects, regions=regions)
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(text, str) for text in value)
-
-
-def _texts(table: Mapping[str, Any], source: str, path: Path) -> dict[str, str]:
-    for key, value in table.items():
-        if not isinstance(value, str) or value != value.strip():
-            what = f"The target of {key!r} is {value!r}, not a class name."
-            raise InputError(what, where=f"{path}, [{source}]", fix="Write a text without blanks around it.")
-    return dict(table)
+    def region_names(self) -> list[str]:
+        """The region classes that it has in the end."""
+        return list(dict.fromkeys(target.name for target in self.regions.values() if target.fate == "class"))
 
 
 def resolve(class_map: ClassMap | None, infos: Sequence[DatasetInfo]) -> list[Resolved]:
     """What becomes of every class of every data set; without a map they keep their names.
 
     A table holds for the data set of exactly its name, else for those whose name begins with it ("nucls" for "nucls
-    evaluation"). Class names are compared exactly, else without regard to case and punctuation.
+    evaluation"). Class names are compared exactly, else without regard to case and punctuation. A data set without
+    classes needs no table.
+
+    Args:
+        class_map: The map; None leaves everything as it is.
+        infos: What ``dataset.json`` says of each data set.
 
     Raises:
-        DatasetError: classes that the map does not name; all of them are listed.
+        DatasetError: classes that the map does not name, and names in it that stand for no class; all are listed, with
+            the nearest.
     """
     if class_map is None:
-        same = [
-            [{c.name: Target("class", c.name) for c in part} for part in (i.classes, i.region_classes)] for i in infos
-        ]
-        return [Resolved(*parts) for parts in same]
-    missing: list[str] = []
+        return [Resolved(_same(info.classes), _same(info.region_classes)) for info in infos]
+    faults: list[str] = []
+    users: dict[str, list[DatasetInfo]] = {}
     found = []
     for info in infos:
         section = _section(class_map, info.name)
-        if section is None:
-            known = ", ".join(class_map.objects)
-            missing.append(f"{info.name}: there is no table [{info.name}]; there are {known}")
-            continue
-        objects = _resolved(class_map.objects[section], [c.name for c in info.classes], info.name, missing)
-        names = [c.name for c in info.region_classes]
-        table = class_map.regions[section] or {name: name for name in names}
-        found.append(Resolved(objects, _resolved(table, names, info.name, missing)))
-    if missing:
-        what = "The class map does not name every class: " + "; ".join(missing) + "."
-        fix = 'Add a line for each: a class, "unclassified", "ignore" or "drop".'
-        raise DatasetError(what, where=class_map.name, fix=fix)
+        if section is not None:
+            users.setdefault(section, []).append(info)
+            found.append(_resolved(class_map, section, info, faults))
+        elif info.classes:
+            faults.append(f"{info.name}: there is no table [{info.name}]{_near(info.name, class_map.objects, '[{}]')}")
+        else:
+            found.append(Resolved({}, _same(info.region_classes)))
+    for section, used in users.items():
+        faults += _without_a_class(class_map, section, used)
+    faults += [
+        f"[{section}] is the name of no data set (nearest: {near})"
+        for section in _unused(class_map, infos)
+        if (near := _meant(class_map, section, infos)) is not None
+    ]
+    if faults:
+        fix = 'Every class needs a line: a class, "unclassified", "ignore" or "drop". Correct or remove other names.'
+        raise DatasetError(f"The class map does not fit: {'; '.join(faults)}.", where=class_map.name, fix=fix)
     return found
+
+
+def map_remarks(class_map: ClassMap | None, infos: Sequence[DatasetInfo], resolved: Sequence[Resolved]) -> list[str]:
+    """What may be a slip and may be meant: tables that no data set uses, classes that are nearly alike."""
+    said = []
+    unused = [] if class_map is None else _unused(class_map, infos)
+    if unused:
+        said.append(f"The class map has tables of other data sets: {some((f'[{name}]' for name in unused), 5)}.")
+    for names in ([one.names() for one in resolved], [one.region_names() for one in resolved]):
+        together = {pair for listed in names for pair in combinations(sorted(listed), 2)}
+        every = sorted({name for listed in names for name in listed})
+        said += [
+            f"The classes {one!r} and {other!r} are nearly alike and stay two; a class map can join them."
+            for one, other in combinations(every, 2)
+            if (one, other) not in together and close_names(one, [other], cutoff=_ALIKE)
+        ]
+    return said
+
+
+def losses_of(class_map: ClassMap, infos: Sequence[DatasetInfo]) -> list[str]:
+    """What a map loses of these data sets: sentences that are about other ones only are left out."""
+    used = {_section(class_map, info.name) for info in infos}
+    kept = []
+    for sentence in class_map.lossy:
+        about = {name for name in class_map.objects if re.search(rf"\b{re.escape(name)}\b", sentence, re.IGNORECASE)}
+        if not about or about & used:
+            kept.append(sentence)
+    return kept
+
+
+def _same(classes: Iterable[ClassInfo]) -> dict[str, Target]:
+    return {entry.name: Target("class", entry.name) for entry in classes}
 
 
 def _section(class_map: ClassMap, name: str) -> str | None:
@@ -204,21 +142,82 @@ def _section(class_map: ClassMap, name: str) -> str | None:
     return max(fitting, key=len, default=None)
 
 
-def _resolved(table: Mapping[str, str], names: Iterable[str], where: str, missing: list[str]) -> dict[str, Target]:
-    """The target of each class; what is not named is added to ``missing``."""
-    plain: dict[str, list[str]] = {}
+def _near(name: str, known: Iterable[str], shown: str = "{!r}") -> str:
+    """The nearest known name in brackets, "" where none is like it."""
+    close = close_names(name, known)
+    return f" (nearest: {shown.format(close[0])})" if close else ""
+
+
+def _resolved(class_map: ClassMap, section: str, info: DatasetInfo, faults: list[str]) -> Resolved:
+    """The targets of one data set; what is not named is added to ``faults``."""
+    table, names = class_map.objects[section], [entry.name for entry in info.classes]
+    objects = _targets(table, names, info.name, faults)
+    regions = _same(info.region_classes)
+    if class_map.regions[section]:
+        regions = _targets(class_map.regions[section], list(regions), info.name, faults)
+    rest = next((table[key] for key in UNCLASSIFIED if key in table and key not in names), "")
+    return Resolved(objects, regions, Target.of(rest))
+
+
+def _targets(table: Mapping[str, str], names: Sequence[str], where: str, faults: list[str]) -> dict[str, Target]:
+    """The target of each class; what is not named, or twice, is added to ``faults``."""
+    spelled: dict[str, list[str]] = {}
     for key in table:
-        plain.setdefault(_plain(key), []).append(key)
+        spelled.setdefault(plain(key), []).append(key)
     out = {}
     for name in names:
-        keys = [name] if name in table else plain.get(_plain(name), [])
+        keys = [key for key in spelled.get(plain(name), []) if key == name or key not in names]
         if len(keys) == 1:
             out[name] = Target.of(table[keys[0]])
-            continue
-        close = get_close_matches(name, table, n=1)
-        missing.append(f"{where}: {name!r}" + (f" (nearest: {close[0]!r})" if close else ""))
+        elif keys:
+            faults.append(f"{where}: {name!r} is named {len(keys)} times ({', '.join(map(repr, keys))})")
+        else:
+            faults.append(f"{where}: {name!r} is not named{_near(name, table)}")
     return out
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.casefold())
+def _without_a_class(class_map: ClassMap, section: str, infos: Sequence[DatasetInfo]) -> list[str]:
+    """Names in a table that are no class of a data set that uses it; of published sets any class scheme counts."""
+    classes = [entry.name for info in infos for entry in info.classes]
+    regions = [entry.name for info in infos for entry in info.region_classes]
+    allowed = {plain(name) for name in (*classes, *_published_classes(section))}
+    areas = {plain(name) for name in regions}
+    return [
+        *(
+            f"[{section}] names {key!r}, which is no class of it{_near(key, classes)}"
+            for key in class_map.objects[section]
+            if plain(key) not in allowed and key not in UNCLASSIFIED
+        ),
+        *(
+            f"[{section}.regions] names {key!r}, which is no region class of it{_near(key, regions)}"
+            for key in class_map.regions[section]
+            if plain(key) not in areas
+        ),
+    ]
+
+
+def _cards(section: str) -> list[DatasetCard]:
+    """The card of the public data set that a table is for; none for other names."""
+    return [card for name, one in IMPORTERS.items() if named(section, name) and (card := one.card) is not None]
+
+
+def _published_classes(section: str) -> list[str]:
+    """The classes of a public data set under every scheme; none for other names."""
+    return [name for card in _cards(section) for names in card.schemes.values() for name in names]
+
+
+def _is_published(section: str) -> bool:
+    """Whether a table is called like a public data set or a part of one."""
+    return any(section in (card.name, *(f"{card.name} {part}" for part in card.parts)) for card in _cards(section))
+
+
+def _unused(class_map: ClassMap, infos: Sequence[DatasetInfo]) -> list[str]:
+    """Tables that none of the data sets uses and that are of no public data set, which a map may know beforehand."""
+    used = {_section(class_map, info.name) for info in infos}
+    return [section for section in class_map.objects if section not in used and not _is_published(section)]
+
+
+def _meant(class_map: ClassMap, section: str, infos: Sequence[DatasetInfo]) -> str | None:
+    """The data set that an unused table is meant for, if its name is a slip of the pen."""
+    candidates = [info.name for info in infos if info.name not in class_map.objects]
+    return next(iter(close_names(section, candidates, cutoff=_SLIP)), None)

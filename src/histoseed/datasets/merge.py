@@ -14,15 +14,15 @@ from histoseed._version import __version__
 from histoseed.datasets.barcodes import tcga
 from histoseed.datasets.dataset import Dataset, read_dataset
 from histoseed.datasets.info import ClassInfo, DatasetInfo, named_classes
-from histoseed.datasets.intake.remarks import some
-from histoseed.datasets.licences import combined_licence
-from histoseed.datasets.mappings import ClassMap, Resolved, resolve
+from histoseed.datasets.mappings import ClassMap, Resolved, map_remarks, resolve
 from histoseed.datasets.merge_patch import Merged, Source, merged_patch
 from histoseed.datasets.paths import check_patch_id
 from histoseed.datasets.schema import INSTANCE_SCHEMA, PATCH_SCHEMA
 from histoseed.errors import DatasetError, InputError
 from histoseed.files import sha256_of, staged_folder, write_json
+from histoseed.licences import combined_licence
 from histoseed.settings import Settings
+from histoseed.wording import agreed, counted, some
 
 __all__ = ["merge_datasets"]
 
@@ -62,9 +62,11 @@ def merge_datasets(
         raise InputError("A merge needs two data sets at least.")
     if len({one.path.resolve() for one in datasets}) != len(datasets):
         raise InputError("One data set is given twice.", fix="Name each data set once.")
-    resolved = resolve(class_map, [one.info for one in datasets])
+    infos = [one.info for one in datasets]
+    resolved = resolve(class_map, infos)
     sources = _sources(datasets, resolved)
     table, notes, problems = _patches(sources)
+    notes += map_remarks(class_map, infos, resolved)
     dropped, ignored = Counter[str](), Counter[str]()
     rows: list[dict[str, Any]] = []
     objects = [pl.DataFrame(schema=dict(INSTANCE_SCHEMA))]
@@ -99,8 +101,8 @@ def _sources(datasets: Sequence[Dataset], resolved: Sequence[Resolved]) -> list[
         used[one.name] += 1
         titles.append(one.name if used[one.name] == 1 else f"{one.name} {used[one.name]}")
     places = [
-        {name: k for k, name in enumerate(_names(part))}
-        for part in ([r.objects for r in resolved], [r.regions for r in resolved])
+        {name: k for k, name in enumerate(dict.fromkeys(name for names in part for name in names))}
+        for part in ([one.names() for one in resolved], [one.region_names() for one in resolved])
     ]
     if len(places[1]) > 255:
         raise DatasetError(f"There are {len(places[1])} region classes; a region map holds 255.", fix="Join some.")
@@ -109,11 +111,6 @@ def _sources(datasets: Sequence[Dataset], resolved: Sequence[Resolved]) -> list[
         Source(one, title, classes, places[0], values)
         for one, title, classes in zip(datasets, titles, resolved, strict=True)
     ]
-
-
-def _names(tables: Iterable[Any]) -> list[str]:
-    """The classes that remain, in the order in which the data sets bring them."""
-    return list(dict.fromkeys(t.name for table in tables for t in table.values() if t.fate == "class"))
 
 
 def _old_rows(sources: Sequence[Source]) -> Iterable[dict[str, Any]]:
@@ -139,7 +136,8 @@ def _patches(sources: Sequence[Source]) -> tuple[pl.DataFrame, list[str], list[s
     )
     changed = int((grouped["group"].ne_missing(table["group"])).sum())
     if changed:
-        notes.append(f"{changed} patches are grouped by the patient of their TCGA barcode.")
+        text = "{count} {patch is|patches are} grouped by the patient of {its|their} TCGA barcode."
+        notes.append(agreed(text, changed))
     return grouped, notes, [*_coincidences(grouped, sources), *_twice(grouped)]
 
 
@@ -159,7 +157,8 @@ def _new_ids(table: pl.DataFrame, titles: Sequence[str]) -> tuple[list[str], lis
             what = f"Two patches would get the id {one!r}."
             raise DatasetError(what, fix="Rename one of the data sets (name in its dataset.json).")
     count = int(clash.sum())
-    return ids, [f"{count} patches got the name of their data set before their id."] if count else []
+    text = "{count} patches got the name of their data set before their id."  # there is never one alone
+    return ids, [agreed(text, count)] if count else []
 
 
 def _coincidences(table: pl.DataFrame, sources: Sequence[Source]) -> list[str]:
@@ -171,8 +170,11 @@ def _coincidences(table: pl.DataFrame, sources: Sequence[Source]) -> list[str]:
         if names:
             used = table.filter(pl.col(column).is_in(pl.Series(names).implode()))["_set"].unique().sort()
             among = " and ".join(sources[k].title for k in used)
-            text = f"The {column}s {some(names)} stand in {among} and are taken to be the same"
-            found.append(f"{text}; if they are not, splits are only coarser than needed.")
+            text = (
+                f"The {{{column}|{column}s}} {some(names)} {{stands|stand}} in {among} and {{is|are}} taken to be the "
+                "same; if {it is|they are} not, splits are only coarser than needed."
+            )
+            found.append(agreed(text, len(names)))
     return found
 
 
@@ -182,22 +184,27 @@ def _twice(table: pl.DataFrame) -> list[str]:
     found = []
     if same.height:
         found.append(
-            f"{same.height} pictures stand in several of the data sets; `histoseed dataset leakage` names them."
+            f"{agreed('{count} {picture stands|pictures stand}', same.height)} in several of the data sets; "
+            "`histoseed dataset leakage` names them."
         )
     splits = table.drop_nulls(["group", "split"]).group_by("group").agg(pl.col("split").n_unique())
     torn = sorted(splits.filter(pl.col("split") > 1)["group"])
     if torn:
         found.append(
-            f"{len(torn)} groups stand in several splits ({some(torn)}); `histoseed dataset split` mends that."
+            f"{agreed('{count} {group stands|groups stand}', len(torn))} in several splits ({some(torn)}); "
+            "`histoseed dataset split` mends that."
         )
     return found
 
 
 def _losses(dropped: Counter[str], ignored: Counter[str]) -> list[str]:
     """What the map took away."""
-    text = "{}: {} objects of classes that the map {} became {}."
-    lost = [text.format(title, n, "drops", "background") for title, n in dropped.items() if n]
-    return lost + [text.format(title, n, "ignores", "ignore area") for title, n in ignored.items() if n]
+
+    def said(title: str, count: int, does: str, becomes: str) -> str:
+        return f"{title}: {counted(count, 'object')} of classes that the map {does} became {becomes}."
+
+    lost = [said(title, n, "drops", "background") for title, n in dropped.items() if n]
+    return lost + [said(title, n, "ignores", "ignore area") for title, n in ignored.items() if n]
 
 
 def _info(sources: Sequence[Source], name: str, remarks: Sequence[str], problems: Sequence[str]) -> DatasetInfo:
@@ -211,7 +218,7 @@ def _info(sources: Sequence[Source], name: str, remarks: Sequence[str], problems
 
     stains = dict.fromkeys(info.stain for info in infos)
     listed = [
-        f"{title} (version {info.version}, {len(one.dataset)} patches)"
+        f"{title} (version {info.version}, {counted(len(one.dataset), 'patch')})"
         for title, info, one in zip(titles, infos, sources, strict=True)
     ]
     return DatasetInfo(
@@ -228,18 +235,21 @@ def _info(sources: Sequence[Source], name: str, remarks: Sequence[str], problems
 
 
 def _classes(names: Iterable[str], given: Sequence[Sequence[ClassInfo]]) -> tuple[ClassInfo, ...]:
-    """Classes in the colours that the first data set to name them gives them."""
+    """Classes in the colours that the first data set to name them gives them, unless another class has that colour."""
+    wanted = list(names)
     colors: dict[str, str] = {}
-    for classes in given:
-        colors = {c.name: c.color for c in classes} | colors
-    return named_classes(names, colors)
+    for one in (one for classes in given for one in classes if one.name in wanted):
+        if one.color.lower() not in {color.lower() for color in colors.values()}:
+            colors.setdefault(one.name, one.color)
+    return named_classes(wanted, colors)
 
 
 def _mapping_notes(sources: Sequence[Source]) -> list[str]:
     """Which classes changed, one sentence a data set."""
     notes = []
     for one in sources:
-        for kind, table in (("Classes", one.classes.objects), ("Region classes", one.classes.regions)):
+        rest = {"unclassified": one.classes.unclassified}
+        for kind, table in (("Classes", rest | dict(one.classes.objects)), ("Region classes", one.classes.regions)):
             changed = [f"{old} -> {t.name or t.fate}" for old, t in table.items() if (t.name or t.fate) != old]
             if changed:
                 notes.append(f"{kind} of {one.title}: {', '.join(changed)}.")
@@ -263,6 +273,7 @@ def _record(sources: Sequence[Source], class_map: ClassMap | None, table: pl.Dat
                     for file in ("dataset.json", "patches.parquet", "instances.parquet")
                 },
                 "classes": {old: list(target) for old, target in one.classes.objects.items()},
+                "unclassified": list(one.classes.unclassified),
                 "region_classes": {old: list(target) for old, target in one.classes.regions.items()},
             }
             for one in sources

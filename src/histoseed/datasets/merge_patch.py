@@ -137,10 +137,10 @@ def _fates(objects: pl.DataFrame, classes: Resolved) -> list[tuple[str, str | No
     out: list[tuple[str, str | None]] = []
     tables = {"nucleus": classes.objects, "region": classes.regions}
     for layer, name in objects.select("layer", "class_name").iter_rows():
-        if name is None or layer not in tables:
+        if layer not in tables or (name is None and layer != "nucleus"):
             out.append(("class", name))
             continue
-        target = tables[layer][name]
+        target = classes.unclassified if name is None else tables[layer][name]
         # What becomes ignore area keeps its old name: it says why nothing counts there.
         out.append((target.fate, {"class": target.name, "ignore": name}.get(target.fate)))
     return out

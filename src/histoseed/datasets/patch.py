@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from histoseed.datasets.marks import Marks
 from histoseed.datasets.numbering import compact_labels, label_ids
 from histoseed.errors import InputError
 
@@ -39,6 +40,7 @@ class Patch:
         region_classes: Region class names; value k of ``regions`` is ``region_classes[k - 1]``.
         x: Left border in its slide, level-0 pixels; None where unknown.
         y: Upper border in its slide, level-0 pixels; None where unknown.
+        marks: Objects that have no outline: points and boxes. They are in no label image.
 
     Raises:
         InputError: planes of different size, or a label without an entry in ``class_ids``.
@@ -64,6 +66,7 @@ class Patch:
     region_classes: tuple[str, ...] = ()
     x: float | None = None
     y: float | None = None
+    marks: Marks = field(default_factory=Marks)
 
     def __post_init__(self) -> None:
         shape = self.image.shape[:2]
@@ -112,6 +115,7 @@ def crop_patch(patch: Patch, x: int, y: int, side: int) -> Patch:
         class_ids=patch.class_ids[np.concatenate([[0], ids])],
         ignore=None if patch.ignore is None else patch.ignore[window].copy(),
         regions=None if patch.regions is None else patch.regions[window].copy(),
+        marks=patch.marks.window(x, y, side, side),
         x=None,
         y=None,
     )

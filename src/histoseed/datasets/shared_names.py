@@ -13,6 +13,7 @@ import polars as pl
 from histoseed.datasets.barcodes import Barcode, tcga
 from histoseed.datasets.dataset import Dataset
 from histoseed.datasets.relations import RELATIONS, named
+from histoseed.wording import counted
 
 __all__ = ["Finding", "known_relations", "patch_table", "shared_names", "shared_objects"]
 
@@ -112,7 +113,7 @@ def shared_objects(datasets: Sequence[Dataset], table: pl.DataFrame) -> Iterator
         counts = both.group_by("set", "part", "set_b", "part_b").n_unique()
         columns = ("set", "part", "set_b", "part_b", "instance_id", "patch_id", "patch_id_b")
         for a, part_a, b, part_b, objects, patches_a, patches_b in counts.select(columns).iter_rows():
-            name = f"{objects} object{'' if objects == 1 else 's'}"
+            name = counted(objects, "object")
             yield Finding("object", True, a, part_a, b, part_b, name, patches_a, patches_b, detail="the same ids")  # noqa: FBT003
 
 

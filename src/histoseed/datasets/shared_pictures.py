@@ -16,6 +16,7 @@ from histoseed.datasets.hashes import SIDE, TURNS, correlation, near_pairs, perc
 from histoseed.datasets.paths import image_path
 from histoseed.datasets.pixels import read_png
 from histoseed.datasets.shared_names import Finding
+from histoseed.wording import agreed
 
 __all__ = ["Pictures", "alike", "look_at", "overlapping"]
 
@@ -102,8 +103,9 @@ def alike(
     skipped = np.concatenate([one.skipped for one in pictures])
     bits, blank = perceptual_hash(thumbs)
     counts = {
-        "patches are areas of slides; only their names were compared": int(skipped.sum()),
-        "blank patches were not compared": int((blank & ~skipped).sum()),
+        "{count} {patch is an area of a slide; only its name was|patches are areas of slides; only their names were} "
+        "compared.": int(skipped.sum()),
+        "{count} blank {patch was|patches were} not compared.": int((blank & ~skipped).sum()),
     }
     rows = np.flatnonzero(~skipped & ~blank)
     found_near = near_pairs(bits[rows], radius=distance)
@@ -115,7 +117,7 @@ def alike(
         equal = table["sha256"][i] is not None and table["sha256"][i] == table["sha256"][j]
         detail = "equal files" if equal else TURNS[near.turn[k]]
         found.append(_pair(table, i, j, kind="image", similarity=same[k], detail=detail))
-    return found, [f"{count} {text}." for text, count in counts.items() if count]
+    return found, [agreed(text, count) for text, count in counts.items() if count]
 
 
 def overlapping(table: pl.DataFrame, pictures: Sequence[Pictures], known: Collection[str]) -> list[Finding]:

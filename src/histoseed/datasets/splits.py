@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from histoseed.datasets.checks import nearest
 from histoseed.datasets.dataset import Dataset
+from histoseed.datasets.near_names import nearest
 from histoseed.datasets.schema import PATCH_SCHEMA, SPLITS, read_table
 from histoseed.errors import DatasetError, InputError
 from histoseed.files import atomic_path
+from histoseed.wording import agreed, some
 
-__all__ = ["SPLIT_BY", "split_dataset"]
+__all__ = ["SPLIT_BY", "deal_patches", "split_dataset"]
 
 SPLIT_BY = ("patient", "slide", "centre", "group")
 """Columns of ``patches.parquet`` that a split can follow."""
@@ -89,6 +90,31 @@ def split_dataset(
     return _report(dataset.patches, units, chosen, by, fallback)
 
 
+def deal_patches(dataset: Dataset, shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Deal the patches of a data set, or of a selection, out to named parts; nothing is written.
+
+    As :func:`split_dataset` by group, but a patch without a group stands alone.
+
+    Args:
+        dataset: The data set.
+        shares: Part -> share of the objects; they sum to 1.
+        seed: Seed of the random order.
+
+    Returns:
+        Patch id -> part, in the order of the table.
+
+    Raises:
+        DatasetError: fewer independent units than parts.
+    """
+    units = _units(dataset, "group", None, strict=False)
+    if len(units) < len(shares):
+        what = f"{len(shares)} parts need as many independent groups of patches; there are {len(units)}."
+        raise DatasetError(what, where=dataset.path)
+    chosen = _deal(units, dict(shares), seed)
+    part_of = {patch: name for unit, name in zip(units, chosen, strict=True) for patch in unit.patches}
+    return {patch: part_of[patch] for patch in dataset.patch_ids}
+
+
 def _checked_fractions(fractions: Sequence[float]) -> dict[str, float]:
     good = len(fractions) == len(SPLITS) and all(math.isfinite(f) and f >= 0 for f in fractions)
     if not good or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
@@ -97,21 +123,17 @@ def _checked_fractions(fractions: Sequence[float]) -> dict[str, float]:
     return dict(zip(SPLITS, fractions, strict=True))
 
 
-def _units(dataset: Dataset, by: str, fallback: str | None) -> list[_Unit]:
+def _units(dataset: Dataset, by: str, fallback: str | None, *, strict: bool = True) -> list[_Unit]:
     """Connected components of patches, ordered by their first patch id so that the order of rows does not matter."""
     patches = dataset.patches
     empty = patches.filter(pl.col(by).is_null())
-    if empty.height and fallback is None:
-        listed = ", ".join(empty["patch_id"][:3]) + (", ..." if empty.height > 3 else "")
-        fix = (
-            f"Fill the column (groups.csv of the import), split by another one, or name a fallback: {_filled(patches)}."
-        )
-        what = f"{empty.height} of {patches.height} patches have no {by} ({listed})."
-        raise DatasetError(what, where=dataset.path / "patches.parquet", fix=fix)
+    if strict and empty.height and fallback is None:
+        raise _unstated(dataset, empty, by)
     ties = [pl.col(by), *(pl.col(c) for c in ("patient", "slide") if c != by)]
     if empty.height and fallback is not None:
         if empty[fallback].null_count():
-            what = f"{empty[fallback].null_count()} patches have neither {by} nor {fallback}."
+            text = "{count} {patch states|patches state} neither "
+            what = f"{agreed(text, empty[fallback].null_count())}{by} nor {fallback}."
             raise DatasetError(what, where=dataset.path / "patches.parquet", fix="Fill one of the columns.")
         # A patch of unknown patient may belong to any patient of its centre: all of those stay together.
         affected = pl.col(fallback).is_in(empty[fallback].unique().implode())
@@ -145,9 +167,20 @@ def _units(dataset: Dataset, by: str, fallback: str | None) -> list[_Unit]:
     return list(units.values())
 
 
-def _filled(patches: pl.DataFrame) -> str:
-    names = [name for name in SPLIT_BY if not patches[name].null_count()]
-    return ", ".join(names) if names else "none is filled everywhere"
+def _unstated(dataset: Dataset, empty: pl.DataFrame, by: str) -> DatasetError:
+    """The error for patches without a value, with what to split by or to fall back on instead."""
+    patches = dataset.patches
+    none = empty.height == patches.height
+    text = f"{{count}} {{patch|patches}} of {patches.height:,} {{does not state its|do not state their}} {by}"
+    what = f"No patch states its {by}." if none else f"{agreed(text, empty.height)} ({some(empty['patch_id'])})."
+    filled = [name for name in SPLIT_BY if name != by and not patches[name].null_count()]
+    coarser = [name for name in filled if name != "slide" or by != "patient"]
+    ways = [f"--by {name}" for name in filled]
+    if coarser and not none:
+        ways.append(f"--fallback {coarser[0]}, which keeps such patches together with all of their {coarser[0]}")
+    said = f"Split {' or '.join(ways)}, or fill" if ways else "Fill"
+    fix = f"{said} the column {by} (groups.csv of `import labels`)."
+    return DatasetError(what, where=dataset.path / "patches.parquet", fix=fix)
 
 
 def _deal(units: list[_Unit], shares: dict[str, float], seed: int) -> list[str]:

@@ -23,12 +23,14 @@ def describe(path: Path, info: DatasetInfo, patches: pl.DataFrame, instances: pl
         instances: Rows of ``instances.parquet`` of these patches.
 
     Returns:
-        ``objects`` counts the layer *nucleus* alone. ``diameter_um`` and ``diameter_px`` are quartiles of the diameter
-        of the circle of equal area over outlined objects (micrometres where the mpp is known, pixels where it is not).
+        ``objects`` and ``classes`` count the layer *nucleus* alone, ``region_classes`` outlines of the layer *region*.
+        ``diameter_um`` and ``diameter_px`` are quartiles of the diameter of the circle of equal area over outlined
+        objects (micrometres where the mpp is known, pixels where it is not).
         ``leakage`` lists patients, slides and objects that stand in more than one split.
     """
     objects = instances.filter(pl.col("layer") == "nucleus")
     named = objects["class_name"].drop_nulls()
+    outlines = instances.filter(pl.col("layer") == "region")["class_name"].drop_nulls()
     outlined = objects.filter(pl.col("kind").is_in(["mask", "polygon"])).join(
         patches.select("patch_id", "mpp"), on="patch_id", how="left"
     )
@@ -54,6 +56,7 @@ def describe(path: Path, info: DatasetInfo, patches: pl.DataFrame, instances: pl
         "objects": objects.height,
         "objects_outlined": outlined.height,
         "classes": {c.name: int((named == c.name).sum()) for c in info.classes},
+        "region_classes": {c.name: int((outlines == c.name).sum()) for c in info.region_classes},
         "unclassified": objects.height - len(named),
         "kinds": _counts(objects["kind"]),
         "layers": _counts(instances["layer"]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 import weakref
 from collections import OrderedDict
@@ -17,12 +16,13 @@ from histoseed.annotations import Instances
 from histoseed.annotations.formats import AnnotatedImage, Format, ReadOptions, detect, named_format
 from histoseed.datasets.content import Remark
 from histoseed.datasets.intake.objects import clipped
-from histoseed.datasets.intake.remarks import some
+from histoseed.datasets.intake.remarks import noted
 from histoseed.errors import AnnotationError, InputError
 from histoseed.settings import Settings
 from histoseed.slides import Slide, open_slide
+from histoseed.wording import counted, some
 
-__all__ = ["SLIDE_SUFFIXES", "Annotated", "Shelf", "annotated_slides"]
+__all__ = ["SLIDE_SUFFIXES", "Annotated", "Shelf", "annotated_slides", "annotation_names"]
 
 SLIDE_SUFFIXES = (
     ".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".qptiff", ".czi", ".dcm", ".tif", ".tiff",
@@ -167,23 +167,15 @@ class Shelf:
             images, said = self.images(one.file)
         mine = [image.instances for image in images if one.name is None or image.name == one.name]
         if len(mine) != 1:
-            what = f"The file holds {len(mine)} images of the name {one.name!r}."
+            what = f"The file holds {counted(len(mine), 'image')} of the name {one.name!r}."
             raise AnnotationError(what, where=one.file, fix="Give each image a name of its own.")
         objects, remarks = clipped(mine[0], one.size)
-        return Sheet(objects, shapely.STRtree(objects.geometry), (*map(_remark, said), *remarks))
+        return Sheet(objects, shapely.STRtree(objects.geometry), (*map(noted, said), *remarks))
 
 
 def _close(slides: OrderedDict[Path, _Open]) -> None:
     for one in slides.values():
         one.slide.close()
-
-
-def _remark(sentence: str) -> Remark:
-    """A sentence of a reader; its number of objects is taken out, so that sentences of several files join."""
-    counted = re.fullmatch(r"(.*?) \((\d+) \w+(?:: .*)?\)\.?", sentence)
-    if counted is None:
-        return Remark(sentence.rstrip("."), kind="note")
-    return Remark(f"{counted[1]}: {{count}} objects", int(counted[2]), "note")
 
 
 def annotated_slides(
@@ -218,7 +210,7 @@ def annotated_slides(
             names = [image.name for image in shelf.images(file)[0]]
             wanted = {name: [name, Path(name).stem] for name in names}
         else:
-            wanted = {"": [file.name, *_stems(file, shelf.format_of(file))]}
+            wanted = {"": annotation_names(file, shelf.format_of(file))}
         for name, options in wanted.items():
             slide = next((known[option] for option in options if option in known), None)
             if slide is None and slides.is_file() and len(files) == 1 and len(wanted) == 1:
@@ -278,6 +270,8 @@ def _files(annotations: Path, shelf: Shelf, slides: set[Path]) -> tuple[list[Pat
             continue
         try:
             shelf.format_of(path)
+        except AnnotationError:  # refused, and not only unknown
+            raise
         except InputError:
             passed.append(path.name)
         else:
@@ -287,8 +281,12 @@ def _files(annotations: Path, shelf: Shelf, slides: set[Path]) -> tuple[list[Pat
     return files, passed
 
 
-def _stems(file: Path, form: Format) -> list[str]:
-    """The name of a file without the suffix of its format, and without one more."""
+def annotation_names(file: Path, form: Format) -> list[str]:
+    """Names that the image of a file of annotations may have, with or without its suffix; the likeliest first.
+
+    >>> annotation_names(Path("a.svs.geojson"), named_format("geojson", "--from"))
+    ['a.svs.geojson', 'a.svs', 'a']
+    """
     ending = max((e for e in form.endings if file.name.lower().endswith(e)), key=len, default=file.suffix)
     stem = file.name[: len(file.name) - len(ending)] if ending else file.name
-    return [stem, Path(stem).stem]
+    return [file.name, stem, Path(stem).stem]

@@ -25,11 +25,11 @@ import shapely
 from histoseed.annotations import Instances
 from histoseed.annotations.formats import IGNORE_CLASS
 from histoseed.datasets.barcodes import tcga
-from histoseed.datasets.checks import nearest
 from histoseed.datasets.content import PatchContent, PatchFacts, Remark
 from histoseed.datasets.info import DatasetInfo
 from histoseed.datasets.intake.content import Collection, Item
 from histoseed.datasets.intake.objects import clipped
+from histoseed.datasets.near_names import nearest
 from histoseed.datasets.window_sources import Annotated, Sheet, Shelf, annotated_slides
 from histoseed.errors import AnnotationError, InputError
 from histoseed.geometry import MPP_RANGE, Region, known_mpp, polygons_to_label
@@ -218,7 +218,10 @@ def _read(one: Annotated, row: int, window: Window, shelf: Shelf, options: _Opti
     inside = _in_window(own, window, size)
     cut = _in_window(sheet.objects.select(near[~whole & ~ignored & ~marks]), window, size)
     area = _pixels(cut, size) & ~_pixels(inside, size)
-    text = "{count} objects are cut by the border of their window and lie in its ignore area"
+    text = (
+        "{count} {object is cut by the border of its window and lies|objects are cut by the border of their "
+        "window and lie} in its ignore area"
+    )
     return PatchContent(
         image=image,
         objects=inside,

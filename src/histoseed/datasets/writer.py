@@ -18,6 +18,7 @@ from histoseed.datasets.content import PatchContent, PatchFacts
 from histoseed.datasets.encoding import check_classes, encode_patch
 from histoseed.datasets.finishing import Losses, class_names, final_info, write_files, write_tables
 from histoseed.datasets.info import DatasetInfo
+from histoseed.datasets.marks import marks_as_instances
 from histoseed.datasets.patch import Patch
 from histoseed.datasets.schema import INSTANCE_SCHEMA
 from histoseed.errors import DatasetError
@@ -177,18 +178,20 @@ class DatasetWriter:
     def add_patch(self, patch: Patch, *, source: str | None = None, scores: Mapping[int, float] | None = None) -> None:
         """Write a patch that was read from another data set or cut out of one, with its labels, classes and facts.
 
-        Its objects become objects of kind *mask*: boxes, points and outlines finer than pixels are no part of a patch.
+        Its outlined objects become objects of kind *mask*: outlines finer than pixels are no part of a patch.
         """
         names = (None, *patch.classes)
-        self.add(
-            patch.patch_id,
-            patch.image,
-            patch.labels,
+        content = PatchContent(
+            image=patch.image,
+            objects=patch.labels,
+            marks=marks_as_instances(patch.marks, names, f"{self._info.name}/{patch.patch_id}", source),
             class_of={int(label): names[patch.class_ids[label]] for label in patch.label_ids},
             scores=scores,
             source=source,
             regions=patch.regions,
             ignore=patch.ignore,
+        )
+        facts = PatchFacts(
             mpp=patch.mpp,
             mpp_source=patch.mpp_source,
             exhaustive=patch.exhaustive,
@@ -202,6 +205,7 @@ class DatasetWriter:
             split=patch.split,
             fold=patch.fold,
         )
+        self.add_content(patch.patch_id, content, facts)
 
     def _running(self) -> Path:
         if self._stage is None:

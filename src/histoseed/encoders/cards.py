@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from histoseed.licences import Commercial
+
 __all__ = [
     "AS_IT_IS",
     "CLIP",
@@ -20,13 +22,11 @@ __all__ = [
     "TapNorm",
     "TapRule",
     "Triple",
-    "commercial_use",
 ]
 
 Family = Literal["bundled", "timm", "transformers", "none"]
 Group = Literal["histoseed", "pathology", "general", "segment-anything"]
 Layout = Literal["clip", "dino", "dinov2", "kimianet", "musk", "sam", "sam2", "swin", "torchvision", "trunk"]
-Commercial = Literal["yes", "no", "unknown"]
 Gate = Literal["none", "click", "manual", "unavailable"]
 TapRule = Literal["auto", "four-blocks", "all-stages"]
 TapNorm = Literal["auto", "layer", "none"]
@@ -125,15 +125,3 @@ class EncoderCard:
         [64]
         """
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-
-
-def commercial_use(licence: str | None) -> Commercial:
-    """Whether a licence identifier is known to allow commercial use.
-
-    >>> commercial_use("apache-2.0"), commercial_use("cc-by-nc-4.0"), commercial_use("dinov3-license")
-    ('yes', 'no', 'unknown')
-    """
-    name = (licence or "").lower()
-    if name in {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0"}:
-        return "yes"
-    return "no" if "-nc" in name or "noncommercial" in name.replace("-", "") else "unknown"

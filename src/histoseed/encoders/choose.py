@@ -50,6 +50,8 @@ _WRAPPERS = re.compile(r"^((module|model|net|backbone|encoder|network)\.)+")
 _CLASSIFIER = 4
 """Tensors of a head that a file may have beside its encoder's own."""
 
+_SOURCES = ("random", "hub", "bundled")
+
 _SMP_NAMES: Mapping[str, str] = {"mobilenet_v2": "mobilenetv2_100"}
 
 
@@ -98,7 +100,13 @@ def choose_encoder(name: str | Path, weights: str | Path | None = None) -> Chose
         chosen = Chosen(card, "bundled" if card.family == "bundled" else "hub")
     else:
         chosen = _from_path(Path(name))
-    return chosen if weights is None else replace(chosen, weights=weights)
+    if weights is None:
+        return chosen
+    card = chosen.card
+    if known and card.name.startswith("timm:") and str(weights) not in _SOURCES:
+        # The name says the architecture; whose weights lie in the file, it does not.
+        card = replace(card, licence=None, commercial="unknown", page=None, citation=None)
+    return Chosen(card, weights)
 
 
 def _from_path(path: Path) -> Chosen:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,7 +138,8 @@ def _download(card: EncoderCard, revision: str | None, settings: Settings, pinne
     hub, errors = _hub(), _hub().errors
     for name in names:
         try:
-            path = hub.hf_hub_download(str(card.hub_id), name, revision=revision, cache_dir=cache)
+            with _quiet():
+                path = hub.hf_hub_download(str(card.hub_id), name, revision=revision, cache_dir=cache)
         except errors.GatedRepoError as error:
             raise _gated(card) from error
         except errors.LocalEntryNotFoundError as error:
@@ -154,6 +157,18 @@ def _download(card: EncoderCard, revision: str | None, settings: Settings, pinne
         else:
             return Path(path), name
     raise ModelError(f"{card.hub_id} holds none of {', '.join(names)}.", where=card.name, fix="Give a weights file.")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The hub's client tells every attempt on standard error; what matters is in its last exception."""
+    log = logging.getLogger("huggingface_hub")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _unreachable(card: EncoderCard, error: BaseException) -> ModelError:

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from histoseed.encoders.cards import EncoderCard, Layout, commercial_use
+from histoseed.encoders.cards import EncoderCard, Layout
 from histoseed.encoders.conv_stem import ConvStem
 from histoseed.encoders.family import Blueprint
 from histoseed.encoders.registry import nearest
 from histoseed.encoders.timm_weights import translate
 from histoseed.errors import DependencyError, ModelError
+from histoseed.licences import commercial_use
 
 try:
     import timm

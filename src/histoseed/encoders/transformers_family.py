@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from histoseed.encoders.cards import EncoderCard
 from histoseed.encoders.family import Blueprint
-from histoseed.encoders.weights import State
+from histoseed.encoders.weights import State, refuse_misfit
 from histoseed.errors import DependencyError, ModelError
 
 try:
@@ -102,14 +102,8 @@ def _translate(arch: str, build: dict[str, Any], network: Any, state: State, whe
             None, config=getattr(_hf, _CONFIGS[arch])(**build), state_dict=state, output_loading_info=True,
             ignore_mismatched_sizes=True, **_options(arch),
         )  # fmt: skip
-    if any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")):
-        raise ModelError(
-            "The weights do not fit the encoder: "
-            f"missing: {_first(info['missing_keys'])}; unexpected: {_first(info['unexpected_keys'])}; "
-            f"of another shape: {_first(info['mismatched_keys'])}.",
-            where=where,
-            fix="Check that the weights belong to this encoder.",
-        )
+    missing, unexpected, mismatched = (sorted(info[f"{kind}_keys"]) for kind in ("missing", "unexpected", "mismatched"))
+    refuse_misfit(missing, unexpected, mismatched, where)
     return dict(loaded.state_dict())
 
 
@@ -133,19 +127,6 @@ def _resampled_positions(network: Any, state: State, where: object) -> State:
     grid = F.interpolate(grid, size=(sides[1], sides[1]), mode="bicubic", align_corners=False, antialias=True)
     _LOG.info("%s: the position table of %d x %d is resampled to %d x %d", where, *[s for s in sides for _ in "xy"])
     return state | {_TABLE: torch.cat([table[:, :1].float(), grid.movedim(1, -1).flatten(1, 2)], 1)}
-
-
-def _first(keys: Iterable[object]) -> str:
-    names = sorted(_told(key) for key in keys)
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return (", ".join(names[:3]) + more) or "none"
-
-
-def _told(key: object) -> str:
-    """A key, or a key with both shapes."""
-    if isinstance(key, tuple) and len(key) == 3:
-        return f"{key[0]} {tuple(key[1])} for {tuple(key[2])}"
-    return str(key[0] if isinstance(key, tuple) else key)
 
 
 @contextlib.contextmanager

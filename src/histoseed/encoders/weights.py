@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch import nn
 
 from histoseed.errors import ModelError
 
-__all__ = ["State", "bundled_state", "check_strictly", "encoder_part", "load_strictly", "read_state"]
+__all__ = ["State", "bundled_state", "check_strictly", "encoder_part", "load_strictly", "read_state", "refuse_misfit"]
 
 State = dict[str, torch.Tensor]
 
@@ -84,15 +84,34 @@ def check_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], where:
         ModelError: lists the first missing, unexpected and differently shaped tensors.
     """
     own = network.state_dict()
-    problems = [
-        _some("missing", [key for key in own if key not in state]),
-        _some("unexpected", [key for key in state if key not in own]),
-        _some("of another shape", [
-            f"{key} {tuple(state[key].shape)} for {tuple(own[key].shape)}"
-            for key in own if key in state and state[key].shape != own[key].shape
-        ]),
-    ]  # fmt: skip
-    found = [text for text in problems if text]
+    refuse_misfit(
+        [key for key in own if key not in state],
+        [key for key in state if key not in own],
+        [(key, state[key].shape, own[key].shape) for key in own if key in state and state[key].shape != own[key].shape],
+        where,
+    )
+
+
+def refuse_misfit(
+    missing: Sequence[str],
+    unexpected: Sequence[str],
+    other_shapes: Sequence[tuple[str, Sequence[int], Sequence[int]]],
+    where: object,
+) -> None:
+    """Say which tensors of a file do not fit; nothing where none is named.
+
+    Args:
+        missing: Names that the network has and the file has not.
+        unexpected: Names that only the file has.
+        other_shapes: Name, shape in the file, shape in the network.
+        where: The file, and the encoder if that is not clear.
+
+    Raises:
+        ModelError: lists the first of each kind.
+    """
+    shapes = [f"{key} {tuple(given)} for {tuple(wanted)}" for key, given, wanted in other_shapes]
+    listed = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+    found = [_some(kind, list(names)) for kind, names in listed if names]
     if found:
         fix = "Check that the weights belong to this encoder, with exactly this architecture and these options."
         raise ModelError(f"The weights do not fit the encoder: {'; '.join(found)}.", where=where, fix=fix)
@@ -100,7 +119,7 @@ def check_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], where:
 
 def _some(kind: str, names: list[str]) -> str:
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{kind}: {', '.join(names[:3])}{rest}" if names else ""
+    return f"{kind}: {', '.join(names[:3])}{rest}"
 
 
 def load_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], where: object) -> None:

@@ -17,6 +17,7 @@ from histoseed.inference.overlay import Overlay
 from histoseed.inference.segmenting import FieldSegmenter
 from histoseed.inference.summary import Summary
 from histoseed.inference.tables import NucleiTable
+from histoseed.slides import StainedSlide
 
 __all__ = ["Target", "write_results"]
 
@@ -63,7 +64,9 @@ def write_results(
     shutil.rmtree(table_folder, ignore_errors=True)  # a run that was interrupted while writing
     table = NucleiTable(table_folder, mpp, card.class_names)
     summary = Summary(mpp, card.class_names)
-    overlay = Overlay(segmenter.slide, region, mpp, colors) if "overlay" in target.formats else None
+    slide = segmenter.slide
+    shown = slide.original if isinstance(slide, StainedSlide) else slide  # people know the slide as it is
+    overlay = Overlay(shown, region, mpp, colors) if "overlay" in target.formats else None
     kept: list[Instances] = []
     with _geojson(target) as geojson:
         for instances in segmenter.instances():

@@ -17,12 +17,13 @@ from histoseed.inference.identity import model_hash, object_ids
 from histoseed.inference.pipeline import Readable, tile_objects
 from histoseed.inference.seams import FieldObjects, resolve_seams
 from histoseed.inference.store import CHUNK, MemoryStore, TileStore, stored_tiles
-from histoseed.segmenters import ModelCard, Segmenter
+from histoseed.segmenters import ModelCard, Segmenter, check_task
+from histoseed.segmenters.semantic import SemanticProcessing
 
-__all__ = ["FieldSegmenter", "Precision", "Watcher"]
+__all__ = ["FieldSegmenter", "Precision", "Watcher", "unwatched"]
 
-Watcher = Callable[[int, int], None]
-"""Called after each tile with the number of new tiles (1) and of objects found so far."""
+Watcher = Callable[[int, int | None], None]
+"""Called after each tile with the number of new tiles (1) and of objects found so far, None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,9 @@ class FieldSegmenter:
         slide_id: Fingerprint of the slide, part of every object's id.
         how: How the network is run.
         store: Keeps the objects of tiles until all are found; what it has already is not computed again.
+
+    Raises:
+        InputError: the model tells areas apart.
     """
 
     model: Segmenter
@@ -59,6 +63,9 @@ class FieldSegmenter:
     slide_id: str
     how: Precision
     store: TileStore
+
+    def __post_init__(self) -> None:
+        check_task(self.model.card, "instance")
 
     @classmethod
     def in_memory(
@@ -82,7 +89,7 @@ class FieldSegmenter:
         Args:
             watch: Told about every tile, those already stored included.
         """
-        watch = watch or _unwatched
+        watch = watch or unwatched
         missing: list[int] = []
         objects = 0
         for chunk in range(self.chunks):
@@ -111,7 +118,9 @@ class FieldSegmenter:
 
     def instances(self) -> Iterator[Instances]:
         """The objects of the field, each once, in level-0 pixels; one table a row of tiles."""
-        least = self.model.card.postprocessing.min_area_um2 / self.grid.field.mpp**2
+        how = self.model.card.postprocessing
+        assert not isinstance(how, SemanticProcessing)  # noqa: S101 - such models were refused
+        least = how.min_area_um2 / self.grid.field.mpp**2
         weights = model_hash(self.model)
         for found in resolve_seams(stored_tiles(self.store, self.chunks), self.grid, least):
             yield self._table(found, weights)
@@ -137,7 +146,7 @@ class FieldSegmenter:
         )
 
 
-def _unwatched(tiles: int, objects: int) -> None:
+def unwatched(tiles: int, objects: int | None) -> None:
     """Nobody looks."""
 
 

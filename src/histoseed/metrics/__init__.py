@@ -8,6 +8,14 @@ under a named protocol and carry its name (``docs/metrics.md``).
 from __future__ import annotations
 
 from histoseed.metrics.accumulator import Accumulator, paired_intervals
+from histoseed.metrics.areas import (
+    AREAS,
+    AreaAccumulator,
+    AreaRows,
+    area_confusion,
+    area_dice,
+    paired_area_intervals,
+)
 from histoseed.metrics.bootstrap import (
     Interval,
     bootstrap_interval,
@@ -45,19 +53,32 @@ from histoseed.metrics.panoptic import (
     panoptic_quality,
     panoptic_statistics,
 )
+from histoseed.metrics.power_law import PowerLaw, expected_gain, fit_power_law
 from histoseed.metrics.prompted import PromptedOverlap, prompted_overlap, prompted_statistics
 from histoseed.metrics.protocols import PROTOCOLS, Protocol, get_protocol
+from histoseed.metrics.robustness import (
+    Block,
+    Robustness,
+    crossed_blocks,
+    nearest_others,
+    neighbour_kinds,
+    robustness_index,
+)
 from histoseed.metrics.rows import Rows, image_row
 from histoseed.metrics.scores import Score, Scores
 from histoseed.metrics.scoring import compute_scores
 from histoseed.metrics.shape import hausdorff95, hausdorff95_of_pairs
 
 __all__ = [
+    "AREAS",
     "DEFAULT_RADIUS_UM",
     "PREDICTED_OUTCOMES",
     "PROTOCOLS",
     "TRUTH_OUTCOMES",
     "Accumulator",
+    "AreaAccumulator",
+    "AreaRows",
+    "Block",
     "Contingency",
     "DetectionScore",
     "DetectionStatistics",
@@ -67,8 +88,10 @@ __all__ = [
     "Overlap",
     "PanopticQuality",
     "PanopticStatistics",
+    "PowerLaw",
     "PromptedOverlap",
     "Protocol",
+    "Robustness",
     "Rows",
     "Score",
     "Scores",
@@ -77,6 +100,8 @@ __all__ = [
     "aji_plus",
     "aji_plus_statistics",
     "aji_statistics",
+    "area_confusion",
+    "area_dice",
     "bootstrap_interval",
     "bootstrap_intervals",
     "class_confusion",
@@ -85,12 +110,15 @@ __all__ = [
     "compute_scores",
     "confusion_of_pairs",
     "contingency",
+    "crossed_blocks",
     "detection_f1",
     "detection_pairs",
     "detection_statistics",
     "dice",
     "dice_statistics",
+    "expected_gain",
     "failures",
+    "fit_power_law",
     "get_protocol",
     "hausdorff95",
     "hausdorff95_of_pairs",
@@ -99,6 +127,9 @@ __all__ = [
     "matched_pairs",
     "max_weight_matching",
     "mean_matched_iou",
+    "nearest_others",
+    "neighbour_kinds",
+    "paired_area_intervals",
     "paired_difference",
     "paired_differences",
     "paired_intervals",
@@ -107,4 +138,5 @@ __all__ = [
     "prompted_overlap",
     "prompted_statistics",
     "r2_counts",
+    "robustness_index",
 ]

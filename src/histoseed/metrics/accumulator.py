@@ -11,8 +11,8 @@ import numpy.typing as npt
 from histoseed.errors import InputError
 from histoseed.metrics.bootstrap import Interval, Seed, bootstrap_intervals, paired_differences
 from histoseed.metrics.classes import classes_of
-from histoseed.metrics.contingency import Ints, LabelImage, contingency
-from histoseed.metrics.detection import DEFAULT_RADIUS_UM
+from histoseed.metrics.contingency import Contingency, Ints, LabelImage, contingency
+from histoseed.metrics.detection import DEFAULT_RADIUS_UM, Centres
 from histoseed.metrics.protocols import get_protocol
 from histoseed.metrics.rows import Rows, image_row
 from histoseed.metrics.scores import Scores
@@ -71,6 +71,9 @@ class Accumulator:
         truth_classes: npt.ArrayLike | None = None,
         predicted_classes: npt.ArrayLike | None = None,
         ignore: npt.NDArray[Any] | None = None,
+        points: npt.ArrayLike | None = None,
+        point_classes: npt.ArrayLike | None = None,
+        unlabelled: npt.NDArray[Any] | None = None,
         mpp: float | None = None,
         group: str = "",
         organ: str = "",
@@ -84,6 +87,10 @@ class Accumulator:
             truth_classes: Class id by label (largest label + 1,), 1..C as in ``classes``, 0 = unclassified.
             predicted_classes: Class id by label of the prediction.
             ignore: True where nothing counts, (H, W) bool.
+            points: x, y of truth objects that have no outline, outside of ``ignore``, (M, 2): they count for detection.
+            point_classes: Class id of each point (M,), 0 = unclassified.
+            unlabelled: True where such objects may lie, (H, W) bool: nothing counts there but detection. Where it is
+                given, objects are counted by their places.
             mpp: Microns per pixel; unknown leaves the image out of detection and distance scores, and counts it.
             group: Patient, slide or whatever is resampled as a whole; "" makes the image its own group.
             organ: Tissue, for the protocol ``pannuke``.
@@ -93,14 +100,24 @@ class Accumulator:
             This accumulator.
 
         Raises:
-            InputError: images that cannot be compared, a label without a class entry, a class id without a name.
+            InputError: images that cannot be compared, a label without a class entry, a class id without a name,
+                objects without an outline under a prompted protocol.
         """
-        table = contingency(truth, predicted, ignore=ignore)
+        if unlabelled is not None and self.protocol.prompted:
+            fix = "Use a data set with outlines, or another protocol."
+            raise InputError(f"The protocol {self.protocol.name} needs outlines.", where=patch_id or "truth", fix=fix)
         n_classes = len(self.classes)
+        given = (truth_classes, predicted_classes) if n_classes else (None, None)
+        whole = contingency(truth, predicted, ignore=ignore)
+        table = whole
+        if unlabelled is not None:
+            table = contingency(truth, predicted, ignore=unlabelled if ignore is None else ignore | unlabelled)
         row = image_row(
             table,
-            classes_of(table.truth, truth_classes if n_classes else None, n_classes, side="truth"),
-            classes_of(table.predicted, predicted_classes if n_classes else None, n_classes, side="prediction"),
+            classes_of(table.truth, given[0], n_classes, side="truth"),
+            classes_of(table.predicted, given[1], n_classes, side="prediction"),
+            centres=_centres(whole, given, points, point_classes if n_classes else None, n_classes),
+            unlabelled=unlabelled is not None,
             n_classes=n_classes,
             protocol=self.protocol,
             radius_um=self.radius_um,
@@ -128,6 +145,11 @@ class Accumulator:
     def rows(self) -> Rows:
         """The statistics, one row an image in the order of the updates."""
         return Rows.concatenate(self._parts, len(self.classes))
+
+    @property
+    def last(self) -> Rows:
+        """The statistics of the last update: one row, or none before the first."""
+        return Rows.concatenate(self._parts[-1:], len(self.classes))
 
     def compute(self) -> Scores:
         """All scores of the protocol; None where one is undefined. ``docs/metrics.md`` lists the keys."""
@@ -161,6 +183,25 @@ class Accumulator:
         """
         rows = self.rows
         return bootstrap_intervals(rows, _numbers(self, keys), rows.group, n=n, seed=seed, level=level)
+
+
+def _centres(
+    table: Contingency,
+    classes: tuple[npt.ArrayLike | None, npt.ArrayLike | None],
+    points: npt.ArrayLike | None,
+    point_classes: npt.ArrayLike | None,
+    n_classes: int,
+) -> Centres:
+    """Objects of a contingency table, and objects of the truth that have no outline, as places."""
+    places = np.zeros((0, 2)) if points is None else np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    kinds = np.zeros(len(places), np.int64) if point_classes is None else np.asarray(point_classes, dtype=np.int64)
+    outlined = classes_of(table.truth, classes[0], n_classes, side="truth")
+    return Centres(
+        np.concatenate([table.truth.centroid, places]),
+        np.concatenate([outlined, kinds]),
+        table.predicted.centroid,
+        classes_of(table.predicted, classes[1], n_classes, side="prediction"),
+    )
 
 
 def paired_intervals(

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from histoseed.errors import UnknownMppError
@@ -15,6 +16,7 @@ from histoseed.metrics.matching import Matching, match_points
 
 __all__ = [
     "DEFAULT_RADIUS_UM",
+    "Centres",
     "DetectionScore",
     "DetectionStatistics",
     "detection_f1",
@@ -22,8 +24,27 @@ __all__ = [
     "detection_statistics",
 ]
 
+Floats = npt.NDArray[np.float64]
+
 DEFAULT_RADIUS_UM = 3.0
 """HoVer-Net's 12 pixels at 0.25 microns per pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Centres:
+    """Both sides of one image as places with classes: what detection is scored by.
+
+    Args:
+        truth: x, y in pixels. (T, 2) float64.
+        truth_classes: Class id 0..C of each. (T,) int64.
+        predicted: x, y in pixels. (P, 2) float64.
+        predicted_classes: Class id 0..C of each. (P,) int64.
+    """
+
+    truth: Floats
+    truth_classes: Ints
+    predicted: Floats
+    predicted_classes: Ints
 
 
 class DetectionScore(NamedTuple):

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from histoseed.geometry.regions import known_mpp
 from histoseed.metrics.classes import class_confusion, class_iou_sums, confusion_of_pairs
 from histoseed.metrics.contingency import Contingency, Ints
-from histoseed.metrics.detection import detection_pairs
+from histoseed.metrics.detection import Centres
+from histoseed.metrics.matching import match_points
 from histoseed.metrics.overlap import aji_plus_statistics, aji_statistics, dice_statistics
 from histoseed.metrics.panoptic import panoptic_statistics
 from histoseed.metrics.prompted import prompted_statistics
@@ -35,6 +36,8 @@ class Rows:
         organ: Tissue of the image, for the protocol ``pannuke``. (N,) object of str.
         matched: Confusion table of the pairs with IoU > 0.5, see :func:`class_confusion`. (N, C + 2, C + 2) int64.
         detected: Confusion table of the pairs within the radius; zeros where ``measured`` is false. Same shape.
+        unlabelled: The truth may have objects without an outline. They count as places, so that the number of objects
+            is that of ``detected``; what is measured in pixels leaves their surroundings out. (N,) bool.
         measured: The microns per pixel are known, so ``detected`` and ``hausdorff_um`` are. (N,) bool.
         iou_sum: Sum of the IoU of the matched pairs. (N,) float64.
         class_iou_sum: The same of the pairs that agree on a class. (N, C) float64.
@@ -50,6 +53,7 @@ class Rows:
     organ: npt.NDArray[np.object_]
     matched: Ints
     detected: Ints
+    unlabelled: npt.NDArray[np.bool_]
     measured: npt.NDArray[np.bool_]
     iou_sum: Floats
     class_iou_sum: Floats
@@ -79,9 +83,9 @@ class Rows:
         names = np.empty(0, dtype=object)
         table = np.zeros((0, n_classes + 2, n_classes + 2), dtype=np.int64)
         ratio = np.zeros((0, 2), dtype=np.int64)
-        sums = np.zeros(0)
+        sums, flags = np.zeros(0), np.zeros(0, dtype=bool)
         return cls(
-            *(names, names, names, table, table, np.zeros(0, dtype=bool), sums, np.zeros((0, n_classes))),
+            *(names, names, names, table, table, flags, flags, sums, np.zeros((0, n_classes))),
             *(ratio, ratio, ratio, sums, np.zeros((0, 4))),
         )
 
@@ -91,6 +95,8 @@ def image_row(
     truth_classes: Ints,
     predicted_classes: Ints,
     *,
+    centres: Centres,
+    unlabelled: bool,
     n_classes: int,
     protocol: Protocol,
     radius_um: float,
@@ -104,6 +110,8 @@ def image_row(
         table: Both label images.
         truth_classes: Class id 0..C of each truth object of the table.
         predicted_classes: Class id 0..C of each predicted object of the table.
+        centres: Both sides as places, those of objects without an outline included.
+        unlabelled: Whether there may be such objects.
         n_classes: C.
         protocol: Decides how centroids are paired and whether answers belong to prompts.
         radius_um: Radius of the detection scores, micrometres.
@@ -117,8 +125,8 @@ def image_row(
     detected = np.zeros_like(matched)
     distance = np.nan
     if scale is not None:
-        pairs = detection_pairs(table, mpp=scale, radius_um=radius_um, matching=protocol.matching)
-        detected = confusion_of_pairs(pairs, truth_classes, predicted_classes, n_classes)
+        pairs = match_points(centres.truth, centres.predicted, radius_um / scale, matching=protocol.matching)
+        detected = confusion_of_pairs(pairs, centres.truth_classes, centres.predicted_classes, n_classes)
         if hausdorff:
             distance = float(hausdorff95_of_pairs(table, scale).sum())
     patch_id, group, organ = (np.array([name], dtype=object) for name in names)
@@ -129,6 +137,7 @@ def image_row(
         organ=organ,
         matched=matched[None],
         detected=detected[None],
+        unlabelled=np.array([unlabelled]),
         measured=np.array([scale is not None]),
         iou_sum=np.array([panoptic_statistics(table).iou_sum]),
         class_iou_sum=class_iou_sums(table, truth_classes, predicted_classes, n_classes)[None],

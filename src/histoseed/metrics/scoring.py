@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from histoseed.errors import InputError
 from histoseed.metrics.classes import pooled_class_counts
+from histoseed.metrics.contingency import Ints
 from histoseed.metrics.counts import r2_counts
 from histoseed.metrics.panoptic import IOU_THRESHOLD
 from histoseed.metrics.protocols import Protocol
@@ -59,7 +60,9 @@ def compute_scores(rows: Rows, protocol: Protocol, classes: Sequence[str], radiu
     Returns:
         Scores by name; None where a score is undefined. See ``docs/metrics.md`` for every key.
     """
-    n_true, n_pred = rows.matched[:, :-1].sum((1, 2)), rows.matched[:, :, :-1].sum((1, 2))
+    # Objects without an outline are counted where they are found, the others by their overlap.
+    counted = np.where(rows.unlabelled[:, None, None], rows.detected, rows.matched)
+    n_true, n_pred = counted[:, :-1].sum((1, 2)), counted[:, :, :-1].sum((1, 2))
     scores: dict[str, Score] = {
         "protocol": protocol.name,
         "averaging": protocol.averaging,
@@ -69,6 +72,7 @@ def compute_scores(rows: Rows, protocol: Protocol, classes: Sequence[str], radiu
         "n_empty": int(((n_true == 0) & (n_pred == 0)).sum()),
         "n_without_mpp": int((~rows.measured).sum()),
         "n_instances": int(n_true.sum()),
+        "n_without_outline": int((n_true - rows.matched[:, :-1].sum((1, 2))).sum()),
         "n_predicted": int(n_pred.sum()),
     }
     scores.update(dict.fromkeys((*_UNIT_SCORES, *_CLASS_SCORES)))
@@ -77,13 +81,16 @@ def compute_scores(rows: Rows, protocol: Protocol, classes: Sequence[str], radiu
         sums = rows.prompted.sum(axis=0)
         scores.update(zip(("iou", "dice", "precision", "recall"), _ratio(sums, n_true.sum()).tolist(), strict=True))
         return Scores(scores)
-    scores.update(_panoptic(rows, protocol, n_true, n_pred))
-    scores.update(_overlap(rows))
+    outlined = rows[np.flatnonzero(~rows.unlabelled | (rows.matched[:, :-1].sum((1, 2)) > 0))]
+    if len(outlined) or not len(rows):
+        scores.update(_panoptic(outlined, protocol))
+        scores.update(_overlap(outlined))
+        if classes:
+            scores.update(_class_panoptic(outlined, protocol, classes))
     scores.update(_detection(rows))
     if classes:
-        scores.update(_class_panoptic(rows, protocol, classes))
         scores.update(_class_detection(rows, protocol, classes))
-    scores.update(_counts(rows, protocol, classes, n_true, n_pred))
+    scores.update(_counts(counted, protocol, classes, n_true, n_pred))
     return Scores(scores)
 
 
@@ -109,7 +116,8 @@ def _mean_of_tissues(values: Floats, organ: npt.NDArray[np.object_]) -> tuple[fl
     return float(_mean(means)), dict(zip(names.tolist(), means.tolist(), strict=True))
 
 
-def _panoptic(rows: Rows, protocol: Protocol, n_true: npt.NDArray[Any], n_pred: npt.NDArray[Any]) -> dict[str, Score]:
+def _panoptic(rows: Rows, protocol: Protocol) -> dict[str, Score]:
+    n_true, n_pred = rows.matched[:, :-1].sum((1, 2)), rows.matched[:, :, :-1].sum((1, 2))
     tp = rows.matched[:, :-1, :-1].sum((1, 2))
     weight = (n_true + n_pred) / 2
     image = {
@@ -187,11 +195,11 @@ def _class_detection(rows: Rows, protocol: Protocol, classes: Sequence[str]) -> 
 
 
 def _counts(
-    rows: Rows, protocol: Protocol, classes: Sequence[str], n_true: npt.NDArray[Any], n_pred: npt.NDArray[Any]
+    table: Ints, protocol: Protocol, classes: Sequence[str], n_true: npt.NDArray[Any], n_pred: npt.NDArray[Any]
 ) -> dict[str, Score]:
     constant = protocol.constant_counts
     inner = slice(1, len(classes) + 1)
-    truth, predicted = rows.matched[:, inner, :].sum(axis=2), rows.matched[:, :, inner].sum(axis=1)
+    truth, predicted = table[:, inner, :].sum(axis=2), table[:, :, inner].sum(axis=1)
     by_class = [r2_counts(truth[:, c], predicted[:, c], constant=constant) for c in range(len(classes))]
     scores: dict[str, Score] = {f"r2_{name}": value for name, value in zip(classes, by_class, strict=True)}
     mean = float(_mean(np.array(by_class, dtype=np.float64)))

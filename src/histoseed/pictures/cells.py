@@ -6,16 +6,26 @@ import html
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
 
-__all__ = ["Cell", "cell_html", "escaped", "natural_alignment", "row_html"]
+__all__ = ["Cell", "Strong", "breakable", "cell_html", "escaped", "natural_alignment", "row_html"]
 
 Cell = object
 """What a table or list of facts shows: text, a number, or None where there is nothing."""
 
+
+@dataclass(frozen=True, slots=True)
+class Strong:
+    """A value that stands out in its table."""
+
+    value: Cell
+
+
 _DASH = "\N{EN DASH}"
+_LONG_NAME = 16  # characters beyond which the name of a row is given room, so that it does not become a tall column
 # HTML allows no control characters but tab, line feed and carriage return.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -26,8 +36,19 @@ def escaped(text: object) -> str:
     return html.escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", clean), quote=True)
 
 
+def breakable(text: object) -> str:
+    """Text as HTML that may go on in the next line after an underscore, as names of models and data sets have them.
+
+    >>> breakable("a_b <c>")
+    'a_<wbr>b &lt;c&gt;'
+    """
+    return escaped(text).replace("_", "_<wbr>")
+
+
 def cell_html(value: Cell) -> str:
     """A value as HTML: integers with thousands, floats with three decimals, None and NaN as a dash."""
+    if isinstance(value, Strong):
+        return f"<strong>{cell_html(value.value)}</strong>"
     if value is None:
         return _DASH
     if isinstance(value, bool | np.bool_):
@@ -56,5 +77,6 @@ def natural_alignment(column: Sequence[Cell]) -> str:
 
 def row_html(row: Sequence[Cell], css: Sequence[str]) -> str:
     """The cells of a row, the first one as its header, with a CSS class for each."""
-    first = f'<th scope="row" class="{css[0]}">{cell_html(row[0])}</th>' if row else ""
+    long = " long" if row and len(cell_html(row[0])) > _LONG_NAME else ""
+    first = f'<th scope="row" class="{css[0]}{long}">{cell_html(row[0])}</th>' if row else ""
     return first + "".join(f'<td class="{c}">{cell_html(cell)}</td>' for cell, c in zip(row[1:], css[1:], strict=True))

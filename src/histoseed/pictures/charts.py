@@ -11,9 +11,17 @@ import numpy.typing as npt
 
 from histoseed.errors import InputError
 from histoseed.pictures.colors import OUTCOMES, contrast, mixed
-from histoseed.pictures.figures import Theme, canvas, finite, label, legend, log_ticks, look_of, plain, short, to_png
+from histoseed.pictures.figures import Theme, canvas, finite, folded, label, log_ticks, look_of, short, to_png
+from histoseed.pictures.panels import legend_below, legend_height
+from histoseed.wording import signed_number
 
 __all__ = ["confusion_matrix", "paired_differences", "size_histogram"]
+
+
+_NAME = 1.8
+"""Inches of a class name before it goes on in the next line."""
+_LEVEL = 14
+"""Letters up to which the names below a matrix stand level."""
 
 
 def size_histogram(
@@ -42,14 +50,19 @@ def size_histogram(
     Raises:
         InputError: no object at all, or a size that is not a positive number.
     """
+    from matplotlib.ticker import MaxNLocator
+
     look = look_of(theme)
     groups = {name: np.asarray(values, dtype=np.float64).ravel() for name, values in sizes.items()}
     every = finite(np.concatenate([np.empty(0), *groups.values()]), "sizes")
     if sum(map(len, groups.values())) != len(every) or every.min() <= 0 or bins < 1:
         raise InputError("Sizes must be positive numbers, and bins at least 1.", where="sizes")
     low, high = every.min() * 0.999, every.max() * 1.001
+    if high < 1.5 * low:
+        low, high = low / 1.5, high * 1.5
     edges = np.geomspace(low, high, bins + 1)
-    figure, (ax,) = canvas(look, 7.6, 3.8)
+    shown = [f"{name} ({len(values):,})" for name, values in groups.items()]
+    figure, (ax,) = canvas(look, 7.6, 3.6 + legend_height(shown, 7.6))
     base = np.zeros(bins)
     handles = []
     settled = {OUTCOMES[name] for name in groups if name in OUTCOMES}
@@ -65,9 +78,10 @@ def size_histogram(
     ax.set_xticks(*log_ticks(low, high))
     ax.minorticks_off()
     ax.grid(visible=False, axis="x")
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_major_formatter(lambda value, _: short(value))
     label(ax, look, f"{quantity} ({unit})", "objects", title)
-    legend(ax, look, handles, [f"{plain(name)} ({len(values):,})" for name, values in groups.items()], loc="best")
+    legend_below(figure, look, handles, shown)
     return to_png(figure)
 
 
@@ -103,9 +117,13 @@ def confusion_matrix(
         what = f"The matrix must be {len(truth_names)} x {len(columns)} numbers of 0 or more, not {table.shape}."
         raise InputError(what, where="counts")
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    shown = [plain(name, 24) for name in columns]
-    longest = max(map(len, shown))
-    figure, (ax,) = canvas(look, 2.6 + min(1.3, max(0.85, 0.09 * longest)) * len(shown), 1.7 + 0.55 * len(table))
+    shown, rows = ([folded(name, _NAME) for name in side] for side in (columns, truth_names))
+    longest = max(len(line) for name in shown for line in name.splitlines() or [""])
+    turned = longest > _LEVEL
+    below = 0.075 * longest if turned else 0.16 * max(name.count("\n") for name in shown)
+    figure, (ax,) = canvas(
+        look, 2.6 + min(1.3, max(0.85, 0.09 * longest)) * len(shown), 1.7 + below + 0.55 * len(table)
+    )
     low, high = mixed(look.series[0], look.paper, 0.97), look.series[0]
     shades = LinearSegmentedColormap.from_list("share", [low, high])
     ax.imshow(share, cmap=shades, vmin=0, vmax=1, aspect="auto")
@@ -114,9 +132,8 @@ def confusion_matrix(
         color = max((look.ink, look.paper), key=lambda ink: contrast(ink, shade))
         text = f"{value:,.0f}\n{share[i, j]:.0%}" if table[i].sum() else f"{value:,.0f}"
         ax.text(j, i, text, ha="center", va="center", color=color, fontsize=9, linespacing=1.25)
-    turned = longest > 14
     ax.set_xticks(range(len(shown)), shown, rotation=30 if turned else 0, ha="right" if turned else "center")
-    ax.set_yticks(range(len(truth_names)), [plain(name, 24) for name in truth_names])
+    ax.set_yticks(range(len(rows)), rows)
     ax.grid(visible=False)
     ax.tick_params(length=0)
     for spine in ax.spines.values():
@@ -156,10 +173,10 @@ def paired_differences(
 
     look = look_of(theme)
     values = np.sort(finite(differences, "differences"))
-    first, second = (plain(name, 24) for name in names)
-    figure, (ax,) = canvas(look, 7.6, 3.8)
+    first, second = names
     rank = np.arange(1, len(values) + 1)
     better, worse = look.series[0], look.series[1]
+    figure, (ax,) = canvas(look, 7.6, 3.6 + legend_height([f"{name} better (000)" for name in names] * 2, 7.6))
     ax.vlines(rank, 0, values, colors=[better if v > 0 else worse for v in values], linewidth=1.2, alpha=0.6)
     handles: list[Any] = []
     labels: list[str] = []
@@ -173,14 +190,14 @@ def paired_differences(
         labels.append(f"equal ({np.count_nonzero(ties):,})")
     ax.axhline(0, color=look.ink, linewidth=1)
     handles.append(ax.axhline(float(values.mean()), color=look.ink, linewidth=1.4, linestyle=(0, (4, 2))))
-    labels.append(f"mean {values.mean():+.3f}")
+    labels.append(f"mean {signed_number(values.mean())}")
     if interval is not None:
         handles.append(ax.axhspan(*interval, color=look.muted, alpha=0.22, linewidth=0))
-        labels.append(f"{level:.0%} interval {interval[0]:+.3f} to {interval[1]:+.3f}")
+        labels.append(f"{level:.0%} interval {' to '.join(map(signed_number, interval))}")
     ax.grid(visible=False, axis="x")
     ax.set_xlim(0.2, len(values) + 0.8)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.xaxis.set_major_formatter(lambda value, _: short(value))
-    label(ax, look, "images, sorted by difference", f"{score}: {second} minus {first}", title)
-    legend(ax, look, handles, labels, loc="best")
+    label(ax, look, "images, sorted by difference", f"difference in {score}", title)
+    legend_below(figure, look, handles, labels)
     return to_png(figure)

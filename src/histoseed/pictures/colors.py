@@ -1,25 +1,21 @@
-"""One palette for outlines, plots and reports.
+"""Colours of objects, of outcomes and of plots.
 
-The hues are those of Okabe and Ito, "Color Universal Design" (2008), chosen to be told apart with every common
-colour vision. Their yellow is kept for unclassified objects: it stands out on H&E as well as on brown and blue stains.
+Classes get theirs from :func:`~histoseed.annotations.palette`, which stands out on H&E. Lines on paper and what became
+of objects have the hues of Okabe and Ito, "Color Universal Design" (2008), chosen to be told apart with every common
+colour vision.
 """
 
 from __future__ import annotations
 
-import colorsys
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from histoseed.annotations.class_colors import UNCLASSIFIED, palette, rgb
 from histoseed.errors import InputError
 
 __all__ = ["OUTCOMES", "UNCLASSIFIED", "Colors", "label_colors", "palette", "rgb"]
-
-UNCLASSIFIED = "#f0e442"
-"""Outline of an object without a class."""
 
 ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"
 
@@ -43,38 +39,6 @@ Colors = str | Mapping[int, str] | npt.NDArray[np.uint8] | None
 """Colour of each object: one "#rrggbb" for all, label -> "#rrggbb", or a table (n, 3) uint8 indexed by label.
 Labels that a mapping or table does not reach, and all labels for None, are drawn as :data:`UNCLASSIFIED`."""
 
-_BASE = (ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE)
-
-_CUSTOMARY = {
-    "neoplastic": VERMILLION,
-    "tumor": VERMILLION,
-    "tumour": VERMILLION,
-    "inflammatory": SKY,
-    "lymphocyte": SKY,
-    "immune": SKY,
-    "connective": GREEN,
-    "stromal": GREEN,
-    "stroma": GREEN,
-    "epithelial": ORANGE,
-    "dead": PURPLE,
-    "necrosis": PURPLE,
-}
-"""Classes that most data sets share keep one colour from report to report."""
-
-
-def rgb(color: str) -> tuple[int, int, int]:
-    """Red, green, blue of a "#rrggbb".
-
-    >>> rgb("#e69f00")
-    (230, 159, 0)
-
-    Raises:
-        InputError: another notation.
-    """
-    if not re.fullmatch(r"#[0-9a-fA-F]{6}", color):
-        raise InputError(f"{color!r} is not a colour.", fix='Write it as "#rrggbb".')
-    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
-
 
 def mixed(color: str, other: str, share: float) -> str:
     """``color`` with a ``share`` (0 to 1) of ``other`` mixed in."""
@@ -91,49 +55,6 @@ def contrast(color: str, other: str) -> float:
 def _luminance(color: str) -> float:
     linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (c / 255 for c in rgb(color))]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def _candidates(count: int) -> list[str]:
-    """At least ``count`` different colours: the hues, their light and dark shades, then evenly spread hues."""
-    colors = [*_BASE, *(mixed(c, "#ffffff", 0.45) for c in _BASE), *(mixed(c, "#000000", 0.4) for c in _BASE)]
-    step = 0
-    while len(colors) < count:
-        # The golden ratio spreads any number of hues evenly (Ankerl, 2009).
-        hue, lightness = (0.1 + step * 0.618033988749895) % 1, 0.35 + 0.1 * (step % 5)
-        color = "#{:02x}{:02x}{:02x}".format(*(round(255 * v) for v in colorsys.hls_to_rgb(hue, lightness, 0.75)))
-        if color not in colors and color != UNCLASSIFIED:
-            colors.append(color)
-        step += 1
-    return colors
-
-
-def palette(names: Sequence[str], fixed: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A colour for each class name, "#rrggbb", no two alike.
-
-    The colour follows from the name and not from its place in the list, so that a class looks the same in every
-    picture made from the same set of classes, and mostly also when a class is added.
-
-    Args:
-        names: Class names; a name given twice counts once.
-        fixed: Colours that are already settled, for instance those of a data set; they are kept as they are.
-
-    >>> palette(["neoplastic", "inflammatory"])
-    {'neoplastic': '#d55e00', 'inflammatory': '#56b4e9'}
-    """
-    wanted = list(dict.fromkeys(names))
-    chosen = {name: color.lower() for name, color in (fixed or {}).items() if name in set(wanted)}
-    for color in chosen.values():
-        rgb(color)
-    used = set(chosen.values())
-    open_names = sorted(set(wanted) - set(chosen), key=lambda name: (name.lower() not in _CUSTOMARY, name))
-    candidates = _candidates(len(wanted) + len(used))
-    for name in open_names:
-        pool = candidates[: len(_BASE)] if set(candidates[: len(_BASE)]) - used else candidates
-        start = int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:4], "big") % len(pool)
-        order = [_CUSTOMARY.get(name.lower(), pool[start]), *pool[start:], *pool[:start]]
-        chosen[name] = next(color for color in order if color not in used)
-        used.add(chosen[name])
-    return {name: chosen[name] for name in wanted}
 
 
 def label_colors(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,18 +10,20 @@ import numpy.typing as npt
 
 from histoseed.errors import InputError
 from histoseed.pictures.colors import OUTCOMES, UNCLASSIFIED, Colors, rgb
-from histoseed.pictures.lettering import LegendKey, blank, hatched, legend_strip
-from histoseed.pictures.overlay import clear_thickness, outline_mask, outlined
+from histoseed.pictures.lettering import LegendKey, blank, font, hatched, legend_strip, on_paper
+from histoseed.pictures.overlay import outline_mask, outlined_at
 from histoseed.pictures.raster import Picture, checked_labels, checked_picture, fitted_size, resize, resize_labels
-from histoseed.pictures.sheet import stacked, titled
+from histoseed.pictures.regions import IGNORED
+from histoseed.pictures.sheet import lettered, stacked
 
 __all__ = ["OUTCOME_CODES", "comparison", "error_map", "outcome_codes"]
 
 OUTCOME_CODES: Mapping[str, int] = {"matched": 1, "boundary": 2, "missed": 3, "false": 4, "ignored": 5}
 """Values of :func:`outcome_codes`; 0 is background on both sides."""
 
-_IGNORED = "#8a929b"
 _GAP = 12
+_LETTERS, _PAGE = 14, 1000
+"""Size of the letters of a sheet as wide as the page of a report; what is wider is shown smaller there."""
 
 
 def outcome_codes(
@@ -123,7 +126,7 @@ def _painted(
     for name, share in (("matched", 0.5), ("boundary", 0.85), ("missed", 0.75)):
         at = codes == OUTCOME_CODES[name]
         out[at] = (1 - share) * out[at] + share * np.array(rgb(OUTCOMES[name]))
-    for name, color in (("false", OUTCOMES["false"]), ("ignored", _IGNORED)):
+    for name, color in (("false", OUTCOMES["false"]), ("ignored", IGNORED)):
         at = codes == OUTCOME_CODES[name]
         out[at] = 0.2 * out[at] + 0.8 * hatched(codes.shape[0], codes.shape[1], color)[at]
     for labels, name in ((truth, "missed"), (predicted, "false")):
@@ -173,30 +176,43 @@ def comparison(
     counts = _counts(true, found, pairs, ignore)
 
     size = fitted_size(shape, side)
-    thickness = clear_thickness(shape, size)
-    picture, true, found = resize(picture, *size), resize_labels(true, *size), resize_labels(found, *size)
+    picture = resize(picture, *size)
+    drawn = [outlined_at(picture, *side, shape) for side in ((true, truth_colors), (found, predicted_colors))]
+    true, found = resize_labels(true, *size), resize_labels(found, *size)
     small = np.asarray(resize_labels(codes, *size), dtype=np.uint8)
-    panels = [
-        titled("Image", picture, size[1]),
-        titled("Truth", outlined(picture, true, truth_colors, thickness), size[1]),
-        titled("Prediction", outlined(picture, found, predicted_colors, thickness), size[1]),
-        titled("Differences", _painted(picture, true, found, small), size[1]),
-    ]
-    gap = blank(len(panels[0]), _GAP)
-    rows = []
-    for i in range(0, 4, columns):
-        row = [part for panel in panels[i : i + columns] for part in (gap, panel)][1:]
-        rows.append(np.concatenate(row, axis=1))
+    letters = max(_LETTERS, round(_LETTERS * columns * size[1] / _PAGE))
+    panels = {
+        "Image": picture,
+        "Truth": drawn[0],
+        "Prediction": drawn[1],
+        "Differences": _painted(picture, true, found, small),
+    }
+    rows = _in_rows(panels, columns, letters)
     width = rows[0].shape[1]
-    keys = [LegendKey(f"{name} ({counts[name]:,})", OUTCOMES[name], name == "false") for name in counts]
+    keys = [
+        LegendKey(f"{name} ({counts[name]:,})", OUTCOMES[name], "hatched" if name == "false" else "filled")
+        for name in counts
+    ]
     keys.append(LegendKey("disagreement within a match", OUTCOMES["boundary"]))
     if ignore is not None and np.any(ignore):
-        keys.append(LegendKey("ignored", _IGNORED, hatched=True))
-    legends = [legend_strip(keys, width, heading="Differences")]
+        keys.append(LegendKey("ignored", IGNORED, "hatched"))
+    legends = [legend_strip(keys, width, letters, heading="Differences")]
     if classes:
         names = [LegendKey(name, color) for name, color in {**classes, "unclassified": UNCLASSIFIED}.items()]
-        legends.append(legend_strip(names, width, heading="Outlines"))
+        legends.append(legend_strip(names, width, letters, heading="Outlines"))
     return stacked([*rows, np.concatenate(legends)], width)
+
+
+def _in_rows(panels: Mapping[str, Picture], columns: int, letters: int) -> list[Picture]:
+    """Panels with their titles, each at least as wide as its title."""
+    size = next(iter(panels.values())).shape
+    wide = max(size[1], *(math.ceil(font(letters, bold=True).getlength(title)) for title in panels))
+    tiles = [np.concatenate([lettered(title, wide, letters), on_paper(panels[title], wide)]) for title in panels]
+    gap = blank(len(tiles[0]), _GAP)
+    return [
+        np.concatenate([part for tile in tiles[i : i + columns] for part in (gap, tile)][1:], axis=1)
+        for i in range(0, len(tiles), columns)
+    ]
 
 
 def _counts(

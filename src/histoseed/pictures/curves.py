@@ -15,14 +15,13 @@ from histoseed.pictures.figures import (
     canvas,
     finite,
     label,
-    legend,
     log_ticks,
     look_of,
-    plain,
     series_style,
     short,
     to_png,
 )
+from histoseed.pictures.panels import legend_below, legend_height
 
 __all__ = ["learning_curve", "loss_curve"]
 
@@ -57,6 +56,8 @@ def loss_curve(
     Raises:
         InputError: no row with a step and a positive loss.
     """
+    from matplotlib.ticker import MaxNLocator
+
     look = look_of(theme)
     if parts is None:
         parts = list(dict.fromkeys(key for row in rows for key in row if key not in {"step", total, rate, score}))
@@ -65,21 +66,21 @@ def loss_curve(
         raise InputError("The history holds no step with a positive loss.", where=total)
     scores, rates = _column(rows, score), _column(rows, rate)
     panels = [1.0, *([0.6] if len(scores[0]) else []), *([0.35] if len(rates[0]) else [])]
-    figure, axes = canvas(look, 7.6, 1.2 + 2.9 * sum(panels), len(panels), panels)
+    drawn = {part: series for part in parts if len((series := _column(rows, part, positive=True))[0])}
+    names = ["total", *(part.replace("_", " ") for part in drawn)]
+    room = legend_height(names, 7.6) if drawn else 0.0
+    figure, axes = canvas(look, 7.6, 0.9 + room + 2.9 * sum(panels), len(panels), panels)
 
-    lines, names = axes[0].plot(*whole, color=look.ink, linewidth=2), ["total"]
-    for i, part in enumerate(parts):
-        series = _column(rows, part, positive=True)
-        if len(series[0]):
-            color, _, dash = series_style(look, i)
-            lines += axes[0].plot(*series, color=color, linestyle=dash, linewidth=1.2)
-            names.append(plain(part.replace("_", " ")))
+    lines = axes[0].plot(*whole, color=look.ink, linewidth=2)
+    for i, series in enumerate(drawn.values()):
+        color, _, dash = series_style(look, i)
+        lines += axes[0].plot(*series, color=color, linestyle=dash, linewidth=1.2)
     axes[0].set_yscale("log")
     axes[0].set_yticks(*log_ticks(*axes[0].get_ylim()))
     axes[0].set_yticks([], minor=True)
     label(axes[0], look, y="loss")
-    if len(names) > 1:
-        legend(axes[0], look, lines, names, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if drawn:
+        legend_below(figure, look, lines, names)
 
     rest = iter(axes[1:])
     if len(scores[0]):
@@ -90,7 +91,8 @@ def loss_curve(
         ax.annotate(note, (scores[0][best], scores[1][best]), (0, 7), textcoords="offset points", ha="center",
                     color=look.ink, fontsize=9.5)  # fmt: skip
         ax.margins(y=0.25)
-        ax.set_ylim(bottom=max(0.0, ax.get_ylim()[0]))
+        # A single score says nothing about a scale; of several, the axis shows how they differ.
+        ax.set_ylim(max(0.0, ax.get_ylim()[0]), None) if len(scores[0]) > 1 else ax.set_ylim(0, 1)
         label(ax, look, y=score_name)
     if len(rates[0]):
         ax = next(rest)
@@ -98,6 +100,7 @@ def loss_curve(
         ax.set_ylim(bottom=0)
         ax.yaxis.set_major_formatter(lambda value, _: short(value))
         label(ax, look, y="learning rate")
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[-1].xaxis.set_major_formatter(lambda value, _: short(value))
     axes[-1].set_xlabel("step", color=look.ink, fontsize=10.5)
     figure.align_ylabels(axes)
@@ -141,10 +144,10 @@ def learning_curve(
     sizes = sorted({n for arm in arms.values() for n in arm})
     if not sizes or sizes[0] < 1:
         raise InputError("A learning curve needs arms with at least one annotated patch.", where="arms")
-    figure, (ax,) = canvas(look, 7.6, 4.6)
+    lines = {name: f"{name} ({value:.3f})" for name, value in (baselines or {}).items()}
+    figure, (ax,) = canvas(look, 7.6, 4.2 + legend_height([*arms, *lines.values()], 7.6))
     ax.set_xscale("log", base=2)
     handles: list[Any] = []
-    names: list[str] = []
     for i, (name, arm) in enumerate(arms.items()):
         color, marker, dash = series_style(look, i)
         shift = 2 ** (0.05 * (i - (len(arms) - 1) / 2))
@@ -156,14 +159,12 @@ def learning_curve(
         for at, d in zip(x, draws.values(), strict=True):
             ax.plot(np.full(len(d), at), d, marker="o", markersize=3, linestyle="", color=color, alpha=0.35)
         handles.append(bars)
-        names.append(plain(name))
-    for i, (name, value) in enumerate((baselines or {}).items()):
+    for i, value in enumerate((baselines or {}).values()):
         line = ax.axhline(value, color=look.muted, linestyle=((0, (4, 2)), (0, (1, 2)))[i % 2], linewidth=1.4)
         handles.append(line)
-        names.append(f"{plain(name)} ({value:.3f})")
     ax.set_xticks(sizes, [short(n) for n in sizes])
     ax.minorticks_off()
     ax.set_xlim(sizes[0] / 2**0.4, sizes[-1] * 2**0.4)
     label(ax, look, "annotated patches", f"{score} (mean ± SD of draws)", title)
-    legend(ax, look, handles, names, loc="best")
+    legend_below(figure, look, handles, [*arms, *lines.values()])
     return to_png(figure)

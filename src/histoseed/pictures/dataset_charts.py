@@ -15,8 +15,20 @@ import numpy.typing as npt
 from histoseed.errors import InputError
 from histoseed.pictures.colors import mixed, rgb
 from histoseed.pictures.figures import log_ticks, short
-from histoseed.pictures.lettering import INK, MUTED, PAPER, blank, fit_text, font, hatched, text_strip
+from histoseed.pictures.lettering import (
+    INK,
+    MUTED,
+    PAPER,
+    blank,
+    font,
+    hatched,
+    line_height,
+    on_paper,
+    text_strip,
+    wrapped,
+)
 from histoseed.pictures.raster import Picture
+from histoseed.wording import counted
 
 __all__ = ["ClassObjects", "class_bars", "size_rows", "stacked_left"]
 
@@ -27,7 +39,6 @@ _FEW = 12
 """Up to so many classes, those without an object have a row too, and rows are wide apart."""
 _SPREAD = 50
 """From this ratio of the largest to the smallest count on, a bar on a linear axis would be a hair."""
-_KINDS = {"outlined": ("outlined", "outlined"), "box": ("box", "boxes"), "point": ("point", "points")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,17 +89,20 @@ def class_bars(objects: Sequence[ClassObjects], width: int) -> Picture:
     words = [_words(kind, count, plain=all(one.boxes + one.points == 0 for one in objects)) for _, kind, count in shown]
     names = [one.name if row == 0 or shown[row - 1][0] is not one else "" for row, (one, *_) in enumerate(shown)]
     pitch = 24 if len(shown) <= _FEW else 18
-    axes = _Axes(names, words, width=width, pitch=pitch, low=low, high=max(counts))
+    # Two ticks, of which one is no object, would not be an axis.
+    high = max(2, *counts) if low == 0 else max(counts)
+    axes = _Axes(names, words, width=width, pitch=pitch, low=low, high=high)
     for row, (one, kind, count) in enumerate(shown):
         if count:
             axes.bar(row, axes.left, axes.at(count), one.color, kind)
-    axes.close(*(log_ticks(1, max(counts)) if low else _ticks(max(counts))))
+    axes.close(*(log_ticks(1, high) if low else _ticks(high)))
     said = ["Logarithmic axis."] if low else []
     said += _kinds_in(shown)
     if rest:
-        said.append(f"{len(rest)} further bars would hold {sum(count for *_, count in rest):,} objects.")
+        held = counted(sum(count for *_, count in rest), "object")
+        said.append(f"{counted(len(rest), 'further bar')} would hold {held}.")
     if empty and len(objects) > _FEW:
-        said.append(f"{empty} more classes have no object.")
+        said.append(f"{counted(empty, 'more class')} {'has' if empty == 1 else 'have'} no object.")
     return stacked_left(
         [heading, *([text_strip(" ".join(said), width, _TEXT, color=MUTED)] if said else []), axes.picture], gap=6
     )
@@ -149,7 +163,7 @@ def _bars(objects: Sequence[ClassObjects]) -> tuple[list[tuple[ClassObjects, str
 
 
 def _words(kind: str, count: int, *, plain: bool) -> str:
-    return f"{count:,}" if plain or not count else f"{count:,} {_KINDS[kind][count != 1]}"
+    return f"{count:,}" if plain or not count else counted(count, kind, "outlined" if kind == "outlined" else None)
 
 
 def _kinds_in(bars: Sequence[tuple[ClassObjects, str, int]]) -> list[str]:
@@ -165,7 +179,7 @@ def _sizes(objects: Sequence[ClassObjects], unit: str) -> list[tuple[str, str, n
     found = sorted((row for row in found if len(row[2])), key=lambda row: -len(row[2]))
     rest = found[_MOST_SIZES:]
     if len(rest) > 1:
-        found[_MOST_SIZES:] = [(f"{len(rest)} other classes", MUTED, np.concatenate([row[2] for row in rest]))]
+        found[_MOST_SIZES:] = [(counted(len(rest), "other class"), MUTED, np.concatenate([row[2] for row in rest]))]
     return found
 
 
@@ -194,11 +208,13 @@ class _Axes:
         self, names: Sequence[str], words: Sequence[str], *, width: int, pitch: int, low: float, high: float
     ) -> None:
         face = font(_TEXT)
-        wide = [math.ceil(face.getlength(fit_text(text, width, _TEXT))) for text in names]
-        self.left = min(max(wide), width * 3 // 10) + 10
         self.right = width - math.ceil(max(face.getlength(text) for text in words)) - 10
+        wide = max(face.getlength(line) for name in names for line in wrapped(name, width, _TEXT))
+        self.left = max(1, min(math.ceil(wide), (self.right - 10) // 2)) + 10
         self.low, self.high, self.pitch = low, high, pitch
-        self.bottom = pitch * len(names)
+        heights = [max(pitch, len(wrapped(name, self.left - 10, _TEXT)) * line_height(_TEXT) + 4) for name in names]
+        self.rows = np.cumsum([0, *heights])
+        self.bottom = int(self.rows[-1])
         self.picture = blank(self.bottom + 22, width)
         for row, (name, word) in enumerate(zip(names, words, strict=True)):
             self._text(name, row, 0, self.left - 10)
@@ -211,8 +227,10 @@ class _Axes:
 
     def _text(self, text: str, row: int, left: int, right: int) -> None:
         strip = text_strip(text, max(1, right - left), _TEXT)
-        top = row * self.pitch + (self.pitch - len(strip)) // 2
-        self._paste(strip, top, left)
+        self._paste(strip, self._middle(row) - len(strip) // 2, left)
+
+    def _middle(self, row: int) -> int:
+        return int(self.rows[row] + self.rows[row + 1]) // 2
 
     def _paste(self, picture: Picture, top: int, left: int) -> None:
         self.picture[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
@@ -229,7 +247,7 @@ class _Axes:
             frame = np.ones((height, width), dtype=bool)
             frame[edge:-edge, edge:-edge] = False
             inside[frame] = rgb(mixed(color, INK, 0.45))
-        self._paste(inside, row * self.pitch + (self.pitch - height) // 2, left)
+        self._paste(inside, self._middle(row) - height // 2, left)
 
     def histogram(self, row: int, values: npt.NDArray[np.float64], color: str, bins: int) -> None:
         """Bars of six pixels or more, the highest as high as the row allows."""
@@ -239,7 +257,7 @@ class _Axes:
         edges = self.low * (self.high / self.low) ** share
         edges[0], edges[-1] = min(edges[0], values.min()), max(edges[-1], values.max())  # rounding loses no value
         counts, _ = np.histogram(values, edges)
-        room, floor = self.pitch - 8, (row + 1) * self.pitch - 2
+        room, floor = self.pitch - 8, self._middle(row) + self.pitch // 2 - 2
         dark = mixed(color, INK, 0.45)
         for count, left, right in zip(counts, columns[:-1], columns[1:], strict=True):
             if count:
@@ -250,7 +268,8 @@ class _Axes:
 
     def line(self, row: int, at: int) -> None:
         """A vertical mark through a row."""
-        self.picture[row * self.pitch + 2 : (row + 1) * self.pitch - 1, at - 1 : at + 1] = rgb(INK)
+        top = self._middle(row) - self.pitch // 2
+        self.picture[top + 2 : top + self.pitch - 1, at - 1 : at + 1] = rgb(INK)
 
     def close(self, ticks: Sequence[float], labels: Sequence[str]) -> None:
         """Grid lines where the paper is free, and the labels of the ticks."""
@@ -267,14 +286,8 @@ class _Axes:
                 free_from = left + wide + 8
 
 
-def _widened(block: Picture, width: int) -> Picture:
-    out = blank(len(block), width)
-    out[:, : block.shape[1]] = block
-    return out
-
-
 def stacked_left(blocks: Sequence[Picture], gap: int) -> Picture:
     """Blocks one below the other, each filled up to the widest."""
     width = max(block.shape[1] for block in blocks)
-    parts = [_widened(block, width) for block in blocks]
+    parts = [on_paper(block, width) for block in blocks]
     return np.concatenate([part for one in parts for part in (blank(gap, width), one)][1:])

@@ -9,13 +9,17 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 import shapely
+from scipy.spatial import KDTree
 
 from histoseed.annotations import Instances
+from histoseed.geometry import polygons_to_label
+from histoseed.pictures.areas import draw_areas
 from histoseed.pictures.colors import UNCLASSIFIED, Colors, rgb
 from histoseed.pictures.dataset_charts import ClassObjects, class_bars, size_rows, stacked_left
-from histoseed.pictures.lettering import MUTED, blank, text_strip
-from histoseed.pictures.overlay import clear_thickness, draw_instances, outlined
+from histoseed.pictures.lettering import MUTED, LegendKey, blank, text_strip
+from histoseed.pictures.overlay import clear_thickness, draw_instances, outline_mask, outlined_at, stroked, widened
 from histoseed.pictures.raster import Picture, checked_labels, checked_picture, fitted_size, resize, resize_labels
+from histoseed.pictures.regions import dash_mask, veiled
 from histoseed.pictures.sheet import contact_sheet
 
 __all__ = ["SheetPatch", "dataset_sheet"]
@@ -25,19 +29,27 @@ _MARGIN, _GAP = 20, 32
 _LEAST_WIDTH, _SIDE_BY_SIDE = 800, 960
 _SIDES = {1: 640, 2: 480, 3: 320, 4: 480, 5: 320, 6: 320}
 """Few patches are drawn larger, so that the sheet is about as wide as one of many."""
+_TINT = 0.13
+"""Share of a region's colour: seen at once over a slide, and the stain can still be judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SheetPatch:
-    """One patch of a sheet.
+    """One patch of a sheet. Outlines, boxes and points are in the patch's own pixels.
 
     Args:
         image: (H, W, 3) uint8.
         title: One text; a second line is set smaller and in grey.
         labels: (H, W) int of what is outlined, None for nothing.
         colors: Colours of the labels.
-        marks: Boxes, points and further outlines, in the patch's own pixels.
+        marks: Boxes, points and further outlines.
         mark_colors: Class name -> "#rrggbb" for the marks, every class of theirs.
+        regions: (H, W) int map of tissue, drawn as a tint; 0 says nothing, None is no map.
+        region_colors: "#rrggbb" of each value of ``regions``, from 1 on.
+        region_marks: Outlines of tissue, drawn dashed, and tinted where there is no map.
+        region_mark_colors: Class name -> "#rrggbb" for them, every class of theirs.
+        ignore: (H, W) bool, the area that counts for nothing, drawn hatched; None for nothing.
+        ignore_marks: Outlines of such areas.
     """
 
     image: Picture
@@ -46,6 +58,12 @@ class SheetPatch:
     colors: Colors = None
     marks: Instances | None = None
     mark_colors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    regions: npt.NDArray[np.integer] | None = None
+    region_colors: Sequence[str] = ()
+    region_marks: Instances | None = None
+    region_mark_colors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    ignore: npt.NDArray[np.bool_] | None = None
+    ignore_marks: Instances | None = None
 
 
 def dataset_sheet(
@@ -56,7 +74,7 @@ def dataset_sheet(
     title: str,
     detail: str = "",
     total: int | None = None,
-    legend: Mapping[str, str] | None = None,
+    legend: Mapping[str, str] | Sequence[LegendKey] | None = None,
 ) -> Picture:
     """A title, patches with their annotations, objects by class and kind, and diameters by class.
 
@@ -67,7 +85,7 @@ def dataset_sheet(
         title: Headline, mostly the name of the data set.
         detail: A line below it.
         total: Number of patches of the data set, where ``patches`` is only a choice of them.
-        legend: Colours that the patches show, class name -> "#rrggbb".
+        legend: Colours that the patches show, class name -> "#rrggbb", or keys.
 
     Returns:
         (H, W, 3) uint8.
@@ -95,30 +113,66 @@ def dataset_sheet(
 
 
 def _drawn(patch: SheetPatch, side: int) -> Picture:
-    """The patch at its size on the sheet, annotations over it."""
+    """The patch at its size on the sheet: tissue below, what is ignored over it, objects on top."""
     picture = checked_picture(patch.image)
-    size = fitted_size(picture.shape, side)
-    thickness = clear_thickness(picture.shape, size)
-    out = resize(picture, *size)
+    shape = (picture.shape[0], picture.shape[1])
+    size = fitted_size(shape, side)
+    thickness, scale = clear_thickness(shape, size), max(size) / max(shape)
+    out = _with_regions(resize(picture, *size), patch, shape, scale)
+    area = np.zeros(size, dtype=bool)
+    if patch.ignore is not None:
+        area |= resize_labels(checked_labels(patch.ignore.astype(np.uint8), shape, "ignore"), *size) > 0
+    if patch.ignore_marks is not None:
+        area |= _painted(patch.ignore_marks, scale, size) > 0
+    if area.any():
+        out = veiled(out, area)
     if patch.labels is not None:
-        labels = checked_labels(patch.labels, (picture.shape[0], picture.shape[1]))
-        out = outlined(out, resize_labels(labels, *size), patch.colors, thickness)
+        out = outlined_at(out, checked_labels(patch.labels, shape), patch.colors, shape)
     if patch.marks is not None and len(patch.marks):
-        out = _marked(out, patch.marks, max(size) / max(picture.shape[:2]), patch.mark_colors, thickness)
+        radius, colors = _radius(patch.marks, scale, max(size)), dict(patch.mark_colors)
+        out = draw_instances(
+            out, patch.marks, scale=scale, colors=colors, thickness=thickness, radius=radius, smooth=False, casing=True
+        )
     return out
 
 
-def _marked(picture: Picture, marks: Instances, scale: float, colors: Mapping[str, str], thickness: int) -> Picture:
-    """Boxes and outlines as lines; points as squares small enough for a crowd of them."""
-    points = marks.kind == "point"
-    lines = marks.select(~points)
-    out = draw_instances(picture, lines, scale=scale, colors=dict(colors), thickness=thickness, smooth=False)
-    half = 1 if max(picture.shape[:2]) <= 256 else 2
-    xy = np.floor(shapely.get_coordinates(marks.geometry[points]) * scale).astype(int)
-    for (x, y), name in zip(xy.tolist(), marks.class_name[points], strict=True):
-        color = UNCLASSIFIED if name is None else colors[name]
-        out[max(0, y - half) : max(0, y + half + 1), max(0, x - half) : max(0, x + half + 1)] = rgb(color)
+def _with_regions(picture: Picture, patch: SheetPatch, shape: tuple[int, int], scale: float) -> Picture:
+    """Tissue as a tint in dashed outlines: of the map, and of outlines, which tint only where there is no map."""
+    size, out = (picture.shape[0], picture.shape[1]), picture
+    layers: list[tuple[npt.NDArray[np.int64], Sequence[str]]] = []
+    if patch.regions is not None:
+        tissue = resize_labels(checked_labels(patch.regions, shape, "regions"), *size).astype(np.int64)
+        layers.append((tissue, patch.region_colors))
+    if patch.region_marks is not None and len(patch.region_marks):
+        marks = patch.region_marks.select(np.argsort(-shapely.area(patch.region_marks.geometry), kind="stable"))
+        named = [UNCLASSIFIED if name is None else patch.region_mark_colors[name] for name in marks.class_name]
+        layers.append((_painted(marks, scale, size), named))
+    for tissue, colors in layers[:1]:
+        out = draw_areas(out, tissue, colors, tint=_TINT, lines=False)
+    taken = np.zeros(size, dtype=bool)
+    for tissue, colors in reversed(layers):
+        # Dashes over dashes would be a line: a map mostly ends where an outline does.
+        dashes = dash_mask(tissue, 2) & ~taken
+        table = np.array([rgb(color) for color in colors], dtype=np.uint8).reshape(-1, 3)
+        out = stroked(out, dashes, table[tissue[dashes] - 1])
+        taken = widened(outline_mask(tissue, 2), 3)
     return out
+
+
+def _painted(marks: Instances, scale: float, size: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """The number of the outline on each pixel of the sheet's patch, from 1; later ones lie on top."""
+    painted: npt.NDArray[np.int64] = polygons_to_label(marks.moved(0, 0, scale).geometry, size, dtype=np.int64)
+    return painted
+
+
+def _radius(marks: Instances, scale: float, side: int) -> float:
+    """Pixels from the centre to the rim of a point: large enough to be seen, small enough for a crowd of them."""
+    usual = min(max(side / 90, 3.0), 6.0)
+    xy = shapely.get_coordinates(shapely.centroid(marks.geometry[marks.kind == "point"])) * scale
+    if len(xy) < 2:
+        return usual
+    nearest = np.median(KDTree(xy).query(xy, k=2)[0][:, 1])
+    return min(usual, max(2.0, 0.4 * float(nearest)))
 
 
 def _units(objects: Sequence[ClassObjects]) -> list[str]:

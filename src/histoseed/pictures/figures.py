@@ -10,13 +10,14 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from histoseed.errors import InputError
 from histoseed.pictures.colors import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
+from histoseed.pictures.lettering import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,6 +46,8 @@ LOOKS: dict[str, Look] = {
 }
 
 _DPI = 160
+_ENOUGH, _MOST = 3, 7
+"""Ticks of an axis: with fewer than three nobody sees whether it is logarithmic."""
 _MARKERS = "osD^vP"
 
 
@@ -76,30 +79,28 @@ def canvas(
     grid = figure.subplots(rows, 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios})
     axes = [grid[i, 0] for i in range(rows)]
     for ax in axes:
-        ax.set_facecolor(look.paper)
-        ax.grid(visible=True, color=look.grid, linewidth=0.8)
-        ax.set_axisbelow(True)
-        for side in ("top", "right"):
-            ax.spines[side].set_visible(False)
-        for side in ("left", "bottom"):
-            ax.spines[side].set_color(look.muted)
-        ax.tick_params(which="both", colors=look.muted, labelcolor=look.ink, labelsize=9.5, length=3)
+        dress(ax, look)
     return figure, axes
 
 
+def dress(ax: Axes, look: Look) -> None:
+    """The look of all axes: a faint grid behind the data, no box around it."""
+    ax.set_facecolor(look.paper)
+    ax.grid(visible=True, color=look.grid, linewidth=0.8)
+    ax.set_axisbelow(True)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color(look.muted)
+    ax.tick_params(which="both", colors=look.muted, labelcolor=look.ink, labelsize=9.5, length=3)
+
+
 def label(ax: Axes, look: Look, x: str = "", y: str = "", title: str = "") -> None:
-    """Name the axes; the unit stands in the name."""
+    """Name the axes; the unit stands in the name. Long names are folded once the size of the axes is known."""
     ax.set_xlabel(x, color=look.ink, fontsize=10.5)
     ax.set_ylabel(y, color=look.ink, fontsize=10.5)
     if title:
         ax.set_title(title, color=look.ink, fontsize=12, loc="left", fontweight="bold", pad=10)
-
-
-def legend(ax: Axes, look: Look, handles: Sequence[Any], names: Sequence[str], **options: Any) -> None:
-    """A frameless legend; the names are drawn as they are, also those that start with an underscore."""
-    box = ax.legend(handles, [""] * len(handles), frameon=False, fontsize=9.5, labelcolor=look.ink, **options)
-    for text, name in zip(box.get_texts(), names, strict=True):
-        text.set_text(name)
 
 
 def to_png(figure: Figure) -> bytes:
@@ -112,14 +113,37 @@ def to_png(figure: Figure) -> bytes:
     with warnings.catch_warnings():
         # Class names in scripts that the typeface lacks are drawn as boxes; the text of a report holds them in full.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        figure.draw_without_rendering()
+        for ax in figure.axes:
+            _fold_labels(ax)
         figure.savefig(stream, format="png", dpi=_DPI, facecolor=figure.get_facecolor(), metadata={"Software": None})
     return stream.getvalue()
 
 
-def plain(text: object, longest: int = 40) -> str:
-    """A name as one line that matplotlib can draw, cut when it is very long."""
-    line = " ".join(str(text).encode("utf-8", "replace").decode().split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+def _fold_labels(ax: Axes) -> None:
+    """Break the titles of axes that are laid out into lines no longer than their sides."""
+    from matplotlib.text import Text
+
+    width, height = 0.97 * ax.bbox.width / _DPI, 0.97 * ax.bbox.height / _DPI
+    titles = [one for one in ax.get_children() if isinstance(one, Text) and one not in ax.texts]
+    for text, room in ((ax.yaxis.label, height), *((one, width) for one in (ax.xaxis.label, *titles))):
+        text.set_text(folded(text.get_text(), room, float(text.get_fontsize()), bold=text.get_fontweight() == "bold"))
+
+
+def folded(text: object, inches: float, points: float = 9.5, *, bold: bool = False) -> str:
+    r"""A name that matplotlib can draw, whole, in lines of at most so many inches.
+
+    Args:
+        text: The name.
+        inches: Most that a line is wide.
+        points: Size of the letters.
+        bold: Bold letters.
+
+    >>> folded("a model_of some sort", 1.0, 10)
+    'a model_of\nsome sort'
+    """
+    # In tenths of a point, so that rounding does not matter.
+    return "\n".join(wrapped(str(text), round(720 * inches), round(10 * points), bold=bold))
 
 
 def finite(values: npt.ArrayLike, what: str) -> npt.NDArray[np.float64]:
@@ -149,14 +173,50 @@ def short(value: float) -> str:
     return f"{value:,.0f}" if value == math.floor(value) else f"{value:g}"
 
 
+def tick_label(tick: float) -> str:
+    """A tick, short where that says it exactly.
+
+    >>> tick_label(1000.0), tick_label(1.5e-06), tick_label(1.0005)
+    ('1,000', '1.5e-06', '1.0005')
+    """
+    text = short(tick)
+    return text if float(text.replace(",", "")) == tick else f"{tick:.12g}"
+
+
 def log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
-    """Ticks of a log axis from ``low`` to ``high``, and their labels: 1, 2 and 5 of each decade, or decades alone.
+    """Ticks of a log axis from ``low`` to ``high``, and their labels: as round as three or more of them can be.
+
+    Decades, else 1, 2 and 5 of each decade, else finer ones; within less than a factor of 1.5, equal steps.
 
     >>> log_ticks(3, 60)
     ([5.0, 10.0, 20.0, 50.0], ['5', '10', '20', '50'])
+    >>> log_ticks(4.2, 7.7)[1], log_ticks(1.00, 1.02)[1]
+    (['5', '6', '7'], ['1', '1.01', '1.02'])
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if high < 300 * low else (1,)
-    ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
-    ticks = [tick for tick in ticks if low <= tick <= high] or [low, high]
-    return ticks, [short(float(f"{tick:.2g}")) for tick in ticks]
+    for steps in ((1,), (1, 2, 5), (1, 3), (1, 2, 3, 5, 7), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
+        ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if _ENOUGH <= len(ticks) <= _MOST:
+            return ticks, [tick_label(tick) for tick in ticks]
+    if len(ticks) > _MOST:
+        ticks = [float(f"1e{decade}") for decade in decades[:: math.ceil(len(decades) / _MOST)]]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+    else:
+        ticks = even_ticks(low, high)
+    return ticks, [tick_label(tick) for tick in ticks]
+
+
+def even_ticks(low: float, high: float) -> list[float]:
+    """Three to six round numbers with equal steps from ``low`` to ``high``.
+
+    >>> even_ticks(0, 2), even_ticks(4.1, 4.9)
+    ([0.0, 1.0, 2.0], [4.2, 4.4, 4.6, 4.8])
+    """
+    power = math.floor(math.log10(high - low))
+    for exponent, factor in ((e, f) for e in (power, power - 1) for f in (5, 2, 1)):
+        step = float(f"{factor}e{exponent}")
+        ticks = [float(f"{step * k:.12g}") for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        if len(ticks) >= _ENOUGH:
+            break
+    return ticks

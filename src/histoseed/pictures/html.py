@@ -1,4 +1,4 @@
-"""Self-contained HTML reports: one file without scripts, nothing loaded from anywhere, pictures inside.
+"""Self-contained HTML reports: one file, nothing loaded from anywhere, pictures inside, no script unless tables sort.
 
 >>> report = Report("Evaluation", "breast, 3 patches", version="0.1.0", date="2026-01-31")
 >>> report.section("Scores")
@@ -15,10 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 
 from histoseed.errors import InputError
-from histoseed.pictures.cells import Cell, cell_html, escaped, natural_alignment, row_html
+from histoseed.pictures.cells import Cell, breakable, cell_html, escaped, natural_alignment, row_html
 from histoseed.pictures.figures import Theme
 from histoseed.pictures.inline import Inlined, inlined
 from histoseed.pictures.raster import Picture
+from histoseed.pictures.sorting import SORTING, SORTING_SOURCE
 
 __all__ = ["Report"]
 
@@ -56,6 +57,7 @@ class Report:
         self.max_side, self.max_bytes = max_side, max_bytes
         self._sections: list[tuple[str, list[str]]] = []
         self._bytes = 0
+        self._sorts = False
 
     def section(self, title: str) -> None:
         """Begin a section; what follows goes into it."""
@@ -105,6 +107,8 @@ class Report:
         align: Sequence[str] | None = None,
         *,
         caption: str = "",
+        sortable: bool = False,
+        folded: bool = False,
     ) -> None:
         """A table; its first column names the rows.
 
@@ -114,6 +118,8 @@ class Report:
             align: For each column ``l``, ``r`` or ``c`` (or ``left``, ``right``, ``center``), as a list or one string
                 of letters. By default columns of numbers are set right, others left.
             caption: A line above the table.
+            sortable: A click on a head sorts by that column; the page then holds a few lines of script.
+            folded: Only the caption is seen until the reader opens it.
 
         Raises:
             InputError: a row of another length than the header, or an alignment that does not exist.
@@ -127,14 +133,18 @@ class Report:
         if len(how) != len(header) or not set(how) <= set(_CLASSES):
             raise InputError(f"{align!r} does not align {len(header)} columns.", fix="Give l, r or c for each.")
         css = [_CLASSES[name] for name in how]
-        head = "".join(f'<th scope="col" class="{c}">{escaped(name)}</th>' for name, c in zip(header, css, strict=True))
+        names = [breakable(name) for name in header]
+        head = "".join(f'<th scope="col" class="{c}">{name}</th>' for name, c in zip(names, css, strict=True))
         body = "".join(f"<tr>{row_html(row, css)}</tr>" for row in rows)
-        title = f"<caption>{escaped(caption)}</caption>" if caption else ""
+        title = f"<caption>{escaped(caption)}</caption>" if caption and not folded else ""
         name = escaped(caption or "Table")
-        self._add(
-            f'<div class="scroll" role="region" aria-label="{name}" tabindex="0"><table>{title}'
+        kind = ' class="sortable"' if sortable else ""
+        self._sorts |= sortable
+        table = (
+            f'<div class="scroll" role="region" aria-label="{name}" tabindex="0"><table{kind}>{title}'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
+        self._add(f"<details><summary>{name}</summary>{table}</details>" if folded else table)
 
     def figure(self, picture: Picture | bytes, caption: str, alt: str, *, dark: bytes | None = None) -> None:
         """A picture with its caption.
@@ -164,11 +174,16 @@ class Report:
         css = resources.files("histoseed.pictures").joinpath("report.css").read_text(encoding="utf-8")
         made = " · ".join(part for part in (f"histoseed {self.version}" if self.version else "", self.date) if part)
         body = "\n".join(_section(i, *section) for i, section in enumerate(self._sections, start=1))
+        policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+        script, says = "", "loads nothing and runs no scripts"
+        if self._sorts:
+            policy += f"; script-src {SORTING_SOURCE}"
+            script, says = f"<script>{SORTING}</script>\n", "loads nothing; its one script sorts tables"
         return f"""<!DOCTYPE html>
 <html lang="{escaped(self.lang)}">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{escaped(self.title)}</title>
@@ -185,8 +200,8 @@ class Report:
 <main class="wrap">
 {body}
 </main>
-<footer class="wrap">This file is complete in itself: it loads nothing and runs no scripts.</footer>
-</body>
+<footer class="wrap">This file is complete in itself: it {says}.</footer>
+{script}</body>
 </html>
 """
 

@@ -9,12 +9,20 @@ import shapely
 from histoseed.annotations.instances import Instances
 from histoseed.errors import InputError
 from histoseed.pictures.colors import UNCLASSIFIED, Colors, colors_of, palette, rgb
-from histoseed.pictures.raster import Picture, checked_labels, checked_picture, resize, resize_labels
+from histoseed.pictures.raster import Picture, checked_labels, checked_picture, resize, resize_labels, visible_labels
 
 __all__ = ["draw_instances", "draw_outlines", "outline_mask"]
 
 _SHIFT = 4
 """Binary digits after the point in OpenCV's coordinates: a sixteenth of a pixel."""
+
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+_MIDDLE = 120.0
+"""Luma up to which a colour is dark: it stands on haematoxylin, whose nuclei are darker than half, only in white."""
+_CASING = 0.6
+"""Share of black or white in a casing: the tissue stays visible through it."""
+_LARGE = 0.2
+"""Diameter of an object, as a share of the picture's longer side, from which its outline is thicker."""
 
 
 def outline_mask(labels: npt.NDArray[np.integer], thickness: int = 1) -> npt.NDArray[np.bool_]:
@@ -43,7 +51,13 @@ def outline_mask(labels: npt.NDArray[np.integer], thickness: int = 1) -> npt.NDA
 
 
 def draw_outlines(
-    image: npt.ArrayLike, labels: npt.ArrayLike, colors: Colors = None, *, thickness: int = 1, zoom: int = 1
+    image: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    colors: Colors = None,
+    *,
+    thickness: int = 1,
+    zoom: int = 1,
+    casing: bool = False,
 ) -> Picture:
     """A copy of the picture with the inner boundary of every object of a label image.
 
@@ -53,9 +67,10 @@ def draw_outlines(
         colors: See :data:`~histoseed.pictures.Colors`; :func:`~histoseed.pictures.label_colors` makes them.
         thickness: Pixels of the returned picture, counted inwards from the edge of the object.
         zoom: Whole factor by which the picture is enlarged before drawing, so that outlines hide less.
+        casing: Darken the pixels beside bright outlines, and brighten those beside dark ones; see :func:`stroked`.
 
     Returns:
-        (H * zoom, W * zoom, 3) uint8. Pixels off the outlines are those of the (enlarged) picture.
+        (H * zoom, W * zoom, 3) uint8. Pixels off the outlines and their casing are those of the (enlarged) picture.
 
     >>> labels = np.zeros((5, 5), int)
     >>> labels[1:4, 1:4] = 1
@@ -68,13 +83,80 @@ def draw_outlines(
     picture = _zoomed(image, zoom, thickness)
     height, width = np.asarray(image).shape[:2]
     at = resize_labels(checked_labels(labels, (height, width)), height * zoom, width * zoom)
-    return outlined(picture, at, colors, thickness)
+    return outlined(picture, at, colors, thickness, casing=casing)
 
 
-def outlined(picture: Picture, labels: npt.NDArray[np.integer], colors: Colors, thickness: int = 1) -> Picture:
+def outlined(
+    picture: Picture, labels: npt.NDArray[np.integer], colors: Colors, thickness: int = 1, *, casing: bool = False
+) -> Picture:
     """A copy of the picture with outlines, for arguments that are checked already."""
-    out, edge = picture.copy(), outline_mask(labels, thickness)
+    edge = outline_mask(labels, thickness)
+    if casing:
+        return stroked(picture, edge, colors_of(labels[edge], colors), spared=labels != 0)
+    out = picture.copy()
     out[edge] = colors_of(labels[edge], colors)
+    return out
+
+
+def outlined_at(picture: Picture, labels: npt.NDArray[np.integer], colors: Colors, shape: tuple[int, int]) -> Picture:
+    """A copy of a picture that was brought to another size, with outlines in a casing that are seen at that size.
+
+    They are two pixels thick where the picture was enlarged by half, and around objects that fill much of it.
+
+    Args:
+        picture: (H, W, 3) uint8, at its new size.
+        labels: Label image of the size that the picture had, 0 = background.
+        colors: Colours of the labels.
+        shape: Rows and columns that the picture had.
+    """
+    at = visible_labels(labels, picture.shape[0], picture.shape[1])
+    thickness = clear_thickness(shape, (picture.shape[0], picture.shape[1]))
+    edge = outline_mask(at, thickness)
+    _, number, area = np.unique(at, return_inverse=True, return_counts=True)
+    large = area[number].reshape(at.shape) > (max(at.shape) * _LARGE) ** 2
+    edge |= outline_mask(np.where(large, at, 0), thickness + 1) & large
+    return stroked(picture, edge, colors_of(at[edge], colors), spared=at != 0)
+
+
+def stroked(
+    picture: Picture,
+    strokes: npt.NDArray[np.bool_],
+    colors: npt.NDArray[np.uint8],
+    *,
+    spared: npt.NDArray[np.bool_] | None = None,
+) -> Picture:
+    """A copy of the picture with lines in a casing one pixel wide, without which no colour is seen on every ground.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        strokes: (H, W) bool, the pixels of the lines.
+        colors: (n, 3) uint8, the colour of each of them, in the order of ``np.nonzero``.
+        spared: (H, W) bool, pixels that get no casing.
+
+    Returns:
+        (H, W, 3) uint8: lines in their exact colours, beside bright ones a share of black, beside dark ones of white.
+    """
+    out = picture.copy()
+    bright = np.zeros_like(strokes)
+    bright[strokes] = colors @ _LUMA > _MIDDLE
+    free = ~strokes if spared is None else ~(strokes | spared)
+    light = widened(strokes & ~bright) & free
+    out[light] = np.round((1 - _CASING) * out[light] + _CASING * 255).astype(np.uint8)
+    dark = widened(bright) & free & ~light
+    out[dark] = np.round((1 - _CASING) * out[dark]).astype(np.uint8)
+    out[strokes] = colors
+    return out
+
+
+def widened(mask: npt.NDArray[np.bool_], steps: int = 1) -> npt.NDArray[np.bool_]:
+    """The pixels of a mask (H, W), and those that are reached from it in so many 4-neighbour steps."""
+    out = mask
+    for _ in range(steps):
+        before, out = out, out.copy()
+        out[1:] |= before[:-1]
+        out[:-1] |= before[1:]
+        out[:, 1:] |= before[:, :-1]
+        out[:, :-1] |= before[:, 1:]
     return out
 
 
@@ -92,7 +174,9 @@ def draw_instances(
     zoom: int = 1,
     colors: dict[str, str] | None = None,
     thickness: int = 1,
+    radius: float | None = None,
     smooth: bool = True,
+    casing: bool = False,
 ) -> Picture:
     """A copy of the picture with the polygons, boxes and points of a table.
 
@@ -104,7 +188,9 @@ def draw_instances(
         zoom: Whole factor by which the picture is enlarged before drawing.
         colors: Class name -> "#rrggbb". What is missing comes from the table's own colours, then from the palette.
         thickness: Width of a line in pixels of the returned picture.
+        radius: Of the disc that marks a point, pixels of the returned picture; by default three and the thickness.
         smooth: Anti-aliased lines; False draws pixels of the exact colour only.
+        casing: Set lines and points off from what they lie on, see :func:`stroked`.
 
     Returns:
         (H * zoom, W * zoom, 3) uint8.
@@ -118,21 +204,24 @@ def draw_instances(
     picture = _zoomed(image, zoom, thickness)
     if not (np.isfinite([*offset, scale]).all() and scale > 0):
         raise InputError("Offset and scale must be finite, the scale positive.", where=f"{offset}, {scale}")
-    out = np.ascontiguousarray(picture.copy())
+    out, touched = np.ascontiguousarray(picture.copy()), np.zeros(picture.shape[:2], dtype=np.uint8)
     shown = instances.select(_visible(instances, offset, scale * zoom, out.shape[:2]))
     by_name = palette(shown.classes(), {**shown.colors, **(colors or {})})
     names = np.array([UNCLASSIFIED if name is None else by_name[name] for name in shown.class_name], dtype=object)
-    line, radius = cv2.LINE_AA if smooth else cv2.LINE_8, (thickness + 3) << _SHIFT
+    line = cv2.LINE_AA if smooth else cv2.LINE_8
+    disc = round((thickness + 3 if radius is None else radius) * (1 << _SHIFT))
     for color in dict.fromkeys(names):
         parts = shapely.get_parts(shown.geometry[names == color])
         flat = shapely.get_type_id(parts) == shapely.GeometryType.POINT
         xy, ring = shapely.get_coordinates(shapely.get_rings(parts[~flat]), return_index=True)
         pixels = _fixed_point(xy, offset, scale * zoom)
         rings = np.split(pixels, np.flatnonzero(np.diff(ring)) + 1) if len(pixels) else []
-        cv2.polylines(out, rings, isClosed=True, color=rgb(color), thickness=thickness, lineType=line, shift=_SHIFT)
-        for x, y in _fixed_point(shapely.get_coordinates(parts[flat]), offset, scale * zoom).tolist():
-            cv2.circle(out, (x, y), radius, rgb(color), thickness=-1, lineType=line, shift=_SHIFT)
-    return out
+        centres = _fixed_point(shapely.get_coordinates(parts[flat]), offset, scale * zoom).tolist()
+        for canvas, ink, how in ((out, rgb(color), line), *(((touched, 1, cv2.LINE_8),) if casing else ())):
+            cv2.polylines(canvas, rings, isClosed=True, color=ink, thickness=thickness, lineType=how, shift=_SHIFT)
+            for x, y in centres:
+                cv2.circle(canvas, (x, y), disc, ink, thickness=-1, lineType=how, shift=_SHIFT)
+    return stroked(picture, touched > 0, out[touched > 0]) if casing else out
 
 
 def _zoomed(image: npt.ArrayLike, zoom: int, thickness: int) -> Picture:

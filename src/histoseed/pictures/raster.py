@@ -20,6 +20,9 @@ Picture = npt.NDArray[np.uint8]
 
 Labels = npt.NDArray[np.integer]
 
+_SEEN = 3
+"""Pixels of the side of the smallest object that is seen on a sheet."""
+
 
 def checked_picture(image: npt.ArrayLike, what: str = "image") -> Picture:
     """The array itself if it is a picture.
@@ -67,6 +70,29 @@ def resize_labels(labels: Labels, height: int, width: int) -> Labels:
     rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(np.intp)
     columns = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(np.intp)
     return np.asarray(labels[rows[:, None], columns[None, :]])
+
+
+def visible_labels(labels: Labels, height: int, width: int) -> Labels:
+    """The label image at another size; objects that shrinking would make hard to see are squares of three pixels.
+
+    Squares lie on background only, so that no object hides another.
+    """
+    out = resize_labels(labels, height, width)
+    if height >= labels.shape[0]:
+        return out
+    out = out.copy()
+    values, number, before = np.unique(labels, return_inverse=True, return_counts=True)
+    drawn, counts = np.unique(out, return_counts=True)
+    after = np.zeros(len(values), dtype=np.int64)
+    after[np.searchsorted(values, drawn)] = counts
+    row, column = np.divmod(np.arange(labels.size), labels.shape[1])
+    y = (np.bincount(number.ravel(), row) / before + 0.5) * height / labels.shape[0]
+    x = (np.bincount(number.ravel(), column) / before + 0.5) * width / labels.shape[1]
+    for i in np.flatnonzero((values != 0) & (after < _SEEN**2)).tolist():
+        top, left = max(0, int(y[i]) - _SEEN // 2), max(0, int(x[i]) - _SEEN // 2)
+        square = out[top : top + _SEEN, left : left + _SEEN]
+        square[square == 0] = values[i]
+    return out
 
 
 def fitted_size(shape: tuple[int, ...], max_side: int) -> tuple[int, int]:

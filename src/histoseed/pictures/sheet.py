@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,9 @@ import numpy.typing as npt
 from histoseed.errors import InputError
 from histoseed.pictures.colors import Colors
 from histoseed.pictures.lettering import INK, MUTED, LegendKey, blank, legend_strip, text_strip
-from histoseed.pictures.overlay import clear_thickness, outlined
-from histoseed.pictures.raster import Picture, checked_labels, checked_picture, fitted_size, resize, resize_labels
+from histoseed.pictures.overlay import outlined_at
+from histoseed.pictures.raster import Picture, checked_labels, checked_picture, fitted_size, resize
+from histoseed.wording import counted
 
 __all__ = ["contact_sheet"]
 
@@ -29,7 +31,7 @@ def contact_sheet(
     side: int = 256,
     limit: int = 24,
     total: int | None = None,
-    legend: Mapping[str, str] | None = None,
+    legend: Mapping[str, str] | Sequence[LegendKey] | None = None,
 ) -> Picture:
     """Patches in rows on white paper, each scaled to the same longer side, with its title above it.
 
@@ -37,14 +39,14 @@ def contact_sheet(
 
     Args:
         images: Patches, (H, W, 3) uint8 each, of any sizes.
-        titles: One text a patch; a second line after a line break is set smaller and in grey. Cut where too long.
+        titles: One text a patch; a second line after a line break is set smaller and in grey. Long ones are wrapped.
         labels: One label image (H, W) int a patch, or None for a patch without outlines.
         colors: Colours of the outlines, one entry a patch.
         columns: Patches in a row; by default as many as make the sheet a little wider than high.
         side: Longer side of a patch on the sheet, pixels. Smaller patches are enlarged.
         limit: Most patches that are drawn. Those left out are counted in a line at the foot.
         total: Number of patches there are, when ``images`` is only a choice of them.
-        legend: Class name -> "#rrggbb", drawn at the foot.
+        legend: Class name -> "#rrggbb", or keys, drawn at the foot.
 
     Returns:
         (H, W, 3) uint8.
@@ -63,21 +65,14 @@ def contact_sheet(
     total = max(len(images), total or 0)
     in_row = min(shown, columns or _natural_columns(shown))
     width = in_row * side + (in_row - 1) * _GAP
-    tiles = [
-        _tile(
-            images[i],
-            None if labels is None else labels[i],
-            None if colors is None else colors[i],
-            None if titles is None else titles[i],
-            side,
-        )
-        for i in range(shown)
-    ]
+    none = [None] * len(images)
+    each = zip(images, *(none if one is None else one for one in (titles, labels, colors)), strict=True)
+    tiles = [(lettered(text, side), _tile(image, at, color, side)) for image, text, at, color in islice(each, shown)]
     blocks = [_row(tiles[i : i + in_row], width, side) for i in range(0, shown, in_row)]
     if legend:
-        blocks.append(legend_strip([LegendKey(name, color) for name, color in legend.items()], width))
+        blocks.append(legend_strip(_keys(legend), width))
     if total > shown:
-        note = f"{shown:,} of {total:,} patches are shown."
+        note = f"{shown:,} of {counted(total, 'patch')} are shown."
         blocks.append(text_strip(note, width, _TITLE, color=MUTED))
     return stacked(blocks, width)
 
@@ -103,28 +98,34 @@ def stacked(blocks: Sequence[Picture], width: int, gap: int = _GAP) -> Picture:
     return sheet
 
 
-def titled(title: str | None, picture: Picture, width: int) -> Picture:
-    """The picture on paper of that width, the lines of the title above it."""
-    parts = []
+def lettered(title: str | None, width: int, size: int = _TITLE) -> Picture:
+    """What stands above a picture: the first line of a title large, the second one small and grey, or nothing."""
+    parts = [blank(0, width)]
     for i, line in enumerate((title or "").splitlines()[:2]):
-        parts.append(text_strip(line, width, _DETAIL if i else _TITLE, bold=i == 0, color=MUTED if i else INK))
-    body = blank(picture.shape[0], width)
-    body[:, : picture.shape[1]] = picture
-    return np.concatenate([*parts, *([blank(4, width)] if parts else []), body])
+        letters = round(size * _DETAIL / _TITLE) if i else size
+        parts.append(text_strip(line, width, letters, bold=i == 0, color=MUTED if i else INK))
+    return np.concatenate([*parts, *([blank(4, width)] if len(parts) > 1 else [])])
 
 
-def _tile(image: npt.ArrayLike, labels: npt.ArrayLike | None, colors: Colors, title: str | None, side: int) -> Picture:
+def _keys(legend: Mapping[str, str] | Sequence[LegendKey]) -> list[LegendKey]:
+    if isinstance(legend, Mapping):
+        return [LegendKey(name, color) for name, color in legend.items()]
+    return list(legend)
+
+
+def _tile(image: npt.ArrayLike, labels: npt.ArrayLike | None, colors: Colors, side: int) -> Picture:
     picture = checked_picture(image)
-    size = fitted_size(picture.shape, side)
-    out = resize(picture, *size)
-    if labels is not None:
-        at = resize_labels(checked_labels(labels, (picture.shape[0], picture.shape[1])), *size)
-        out = outlined(out, at, colors, clear_thickness(picture.shape, size))
-    return titled(title, out, side)
+    shape = (picture.shape[0], picture.shape[1])
+    out = resize(picture, *fitted_size(shape, side))
+    return out if labels is None else outlined_at(out, checked_labels(labels, shape), colors, shape)
 
 
-def _row(tiles: Sequence[Picture], width: int, side: int) -> Picture:
-    row = blank(max(len(tile) for tile in tiles), width)
-    for i, tile in enumerate(tiles):
-        row[: len(tile), i * (side + _GAP) : i * (side + _GAP) + side] = tile
+def _row(tiles: Sequence[tuple[Picture, Picture]], width: int, side: int) -> Picture:
+    """Titles end, and pictures begin, at one height."""
+    head = max(len(title) for title, _ in tiles)
+    row = blank(head + max(len(picture) for _, picture in tiles), width)
+    for i, (title, picture) in enumerate(tiles):
+        left = i * (side + _GAP)
+        row[head - len(title) : head, left : left + title.shape[1]] = title
+        row[head : head + len(picture), left : left + picture.shape[1]] = picture
     return row

@@ -1,13 +1,49 @@
-"""Which encoder goes with which decoder and method; what does not go says why."""
+"""Which encoder goes with which decoder, method and task; what does not go says why."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from histoseed.encoders import EncoderCard
+from histoseed.segmenters.entries import Task
 from histoseed.segmenters.kinds import kind_of
 from histoseed.segmenters.methods import METHODS
 from histoseed.segmenters.spatial_adapter import why_no_adapter
 
-__all__ = ["why_not"]
+__all__ = ["why_not", "why_not_for"]
+
+_OF_NUCLEI: Mapping[str, str] = MappingProxyType(
+    {
+        "cellvit": "its maps are offsets within single nuclei",
+        "stardist": "its maps are rays from the middle of single nuclei",
+        "instanseg": "its maps gather the pixels of single nuclei",
+    }
+)
+"""Why a decoder cannot tell areas apart."""
+
+
+def why_not_for(task: Task, decoder: str) -> str | None:
+    """Why a decoder makes no sense for a task, or None where it does.
+
+    Args:
+        task: ``instance`` or ``semantic``; the latter has the architecture of ``skip``.
+        decoder: One of :data:`histoseed.segmenters.KINDS`.
+
+    Raises:
+        InputError: there is no such decoder.
+
+    >>> why_not_for("semantic", "skip") is None
+    True
+    >>> why_not_for("semantic", "stardist")
+    'its maps are rays from the middle of single nuclei, and areas have none: leave --decoder out'
+    """
+    kind = kind_of(decoder)
+    if task == "semantic" and decoder in _OF_NUCLEI:
+        return f"{_OF_NUCLEI[decoder]}, and areas have none: leave --decoder out"
+    if task == "instance" and kind.task != "instance":
+        return "it tells areas apart and finds no nuclei: use --task semantic"
+    return None
 
 
 def why_not(card: EncoderCard, decoder: str, method: str) -> str | None:

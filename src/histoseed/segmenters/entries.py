@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["CellVitEntry", "ClassifierEntry", "DecoderEntry", "Frozen", "InstansegEntry", "StarEntry"]
+__all__ = [
+    "CellVitEntry",
+    "ClassifierEntry",
+    "DecoderEntry",
+    "Frozen",
+    "InstansegEntry",
+    "SemanticEntry",
+    "StarEntry",
+    "Task",
+]
+
+Task = Literal["instance", "semantic"]
+"""What a model is for: nuclei one by one, or a class for every pixel."""
 
 
 class Frozen(BaseModel):
@@ -60,3 +72,29 @@ class InstansegEntry(Frozen):
     widths: tuple[int, int, int, int] = (128, 96, 64, 32)
     image_widths: tuple[int, int] = (16, 32)
     hidden: int = Field(default=5, ge=5)
+
+
+class SemanticEntry(Frozen):
+    """What a semantic model tells apart, and the build arguments of its decoder: those of the skip decoder.
+
+    ``areas`` are the ``regions`` of a data set, or the area of its ``nuclei`` (by class where they have classes). With
+    ``background``, what belongs to none of them is a class of its own, 0; without, nothing is known of it: it is not
+    trained on, and never predicted. Around nuclei there is always background. ``focal`` is the exponent of the focal
+    loss; 0 is cross-entropy.
+    """
+
+    kind: Literal["semantic"] = "semantic"
+    areas: Literal["regions", "nuclei"] = "regions"
+    background: bool = False
+    widths: tuple[int, int, int, int] = (128, 96, 64, 32)
+    image_widths: tuple[int, int] = (16, 32)
+    focal: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nuclei_have_background(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("areas") != "nuclei":
+            return given
+        if given.get("background", True) is False:
+            raise ValueError("around nuclei there is always background")
+        return {**given, "background": True}

@@ -1,9 +1,9 @@
 """What a kind of segmenter is made of: an architecture and a representation, named by ``decoder.kind`` in the card.
 
 The *architecture* is a network on the feature maps of an encoder; it ends in raw maps. The *representation* says what
-these maps mean: how they follow from annotations (targets) and how instances follow from them. The loss belongs to it
-too, and lives one floor up, in :mod:`histoseed.training.objectives`. A kind is added by one package with both and one
-row in :mod:`histoseed.segmenters.kinds`.
+these maps mean: how they follow from annotations (targets) and, for the task *instance*, how instances follow from
+them. The loss belongs to it too, and lives one floor up, in :mod:`histoseed.training.objectives`. A kind is added by
+one package with both and one row in :mod:`histoseed.segmenters.kinds`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import nn
 
 from histoseed.segmenters.cell_tokens import CellTokens
 
-__all__ = ["DenseMaps", "Found", "Representation"]
+__all__ = ["DenseMaps", "Found", "InstanceRepresentation", "Representation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,7 @@ class Found:
 
 
 class Representation(Protocol):
-    """How annotations become maps, and maps become instances. Without state: one object serves every model."""
-
-    @property
-    def context(self) -> int:
-        """Pixels around an instance that decide about it once the maps are there; at most the margin of the tiles."""
+    """How annotations become maps. Without state: one object serves every model."""
 
     def outputs(self, classes: int) -> int:
         """Channels of the raw maps of a model with so many classes; ``outputs(0)`` come first and know no class."""
@@ -90,6 +86,21 @@ class Representation(Protocol):
             raw: Raw maps (N, outputs, h, w), float32.
             classes: Number of classes.
             decoder: The architecture they come from, for kinds whose instances need more than maps.
+        """
+
+
+class InstanceRepresentation(Representation, Protocol):
+    """A representation of the task *instance*: maps become instances."""
+
+    @property
+    def context(self) -> int:
+        """Pixels around an instance that decide about it once the maps are there; at most the margin of the tiles."""
+
+    def foreground(self, raw: torch.Tensor) -> torch.Tensor:
+        """Logit of "here is a nucleus": what points and boxes teach. (N, h, w), the cells of the raw maps.
+
+        Args:
+            raw: Raw maps (N, outputs, h, w).
         """
 
     def instances(self, maps: Any, size: tuple[int, int], how: Any, mpp: float) -> Found:

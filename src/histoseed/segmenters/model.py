@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from histoseed.encoders import FeaturePyramid, build_encoder
+from histoseed.encoders import FeaturePyramid, build_encoder, get_card
 from histoseed.errors import ModelError
 from histoseed.files import sha256_of, staged_folder, write_bytes, write_json
 from histoseed.segmenters.card import FORMAT_VERSION, ModelCard
@@ -27,6 +27,8 @@ from histoseed.segmenters.methods import prepare
 
 __all__ = [
     "Segmenter",
+    "check_segmenter",
+    "is_model_file",
     "load_segmenter",
     "mix_with",
     "read_card",
@@ -170,7 +172,7 @@ def start_from(model: Segmenter, other: Segmenter) -> None:
             continue
         if own[key].shape == value.shape:
             own[key].copy_(value)
-        elif key.startswith("decoder.head."):
+        elif key.startswith("decoder.head.") and own[key].shape[1:] == value.shape[1:]:
             own[key][:shared].copy_(value[:shared])
 
 
@@ -212,6 +214,8 @@ def read_card(folder: Path) -> ModelCard:
     path = folder / CARD
     if not path.is_file():
         fix = f"Name a folder that holds {CARD} and {WEIGHTS}, as `histoseed adapt --out` writes it."
+        if folder.suffix == ".zip" and folder.is_file():
+            fix = f"Unpack it: histoseed model import {folder} --out FOLDER"
         raise ModelError("This is not a model folder.", where=folder, fix=fix)
     try:
         content: Any = json.loads(path.read_text("utf-8"))
@@ -229,13 +233,37 @@ def read_card(folder: Path) -> ModelCard:
         raise ModelError(what, where=path) from error
 
 
+def is_model_file(weights: str | Path) -> bool:
+    """Whether weights are named by the file of a model folder."""
+    path = Path(weights)
+    return path.name == WEIGHTS and (path.parent / CARD).is_file()
+
+
 def load_segmenter(folder: Path, *, device: str = "cpu") -> Segmenter:
     """A trained model, in evaluation mode.
 
     Raises:
+        ModelError: no model, a newer version, a wrong hash, weights that do not fit, or weights of the encoder that the
+            hub has not or no longer has as they were.
+        GatedModelError: the encoder's weights must be asked for.
+    """
+    model = _loaded(Path(folder), published=True)
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def check_segmenter(folder: Path) -> Segmenter:
+    """Hold the files of a model against its card, without the weights that a hub has.
+
+    Returns:
+        The model as :func:`load_segmenter` gives it, but with random numbers where the hub's weights would be.
+
+    Raises:
         ModelError: no model, a newer version, a wrong hash, weights that do not fit.
     """
-    folder = Path(folder)
+    return _loaded(Path(folder), published=False)
+
+
+def _loaded(folder: Path, *, published: bool) -> Segmenter:
     card = read_card(folder)
     path = folder / WEIGHTS
     if not path.is_file():
@@ -248,12 +276,16 @@ def load_segmenter(folder: Path, *, device: str = "cpu") -> Segmenter:
     except SafetensorError as error:
         raise ModelError(f"The weights are damaged ({error}).", where=path, fix="Copy the model again.") from error
     entry = card.encoder
-    encoder = build_encoder(entry.name, weights="random" if entry.stored else entry.weights, image_size=card.crop)
+    named = get_card(entry.name)
+    if not entry.stored:  # exactly those that the decoder was trained on
+        named = replace(named, revision=entry.revision, sha256=entry.sha256)
+    source = entry.weights if published and not entry.stored else "random"
+    encoder = build_encoder(named, weights=source, image_size=card.crop)
     if card.method is not None:
         encoder = prepare(encoder, card.method.name, card.method)
     model = Segmenter(encoder, card)
     _load_strictly(model, state, path)
-    return model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.eval()
 
 
 def _load_strictly(model: Segmenter, state: dict[str, torch.Tensor], path: Path) -> None:

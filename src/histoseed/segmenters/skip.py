@@ -72,6 +72,10 @@ class SkipRepresentation:
             classes=kinds.softmax(1).cpu().numpy() if classes else None,
         )
 
+    def foreground(self, raw: torch.Tensor) -> torch.Tensor:
+        """Body and boundary together, against background."""
+        return raw[:, 1:SEMANTIC].logsumexp(1) - raw[:, 0]
+
     def instances(self, maps: Maps, size: tuple[int, int], how: PostProcessing, mpp: float) -> Found:
         """Watershed; see :mod:`.instances`."""
         seen = np.s_[:, : size[0], : size[1]]

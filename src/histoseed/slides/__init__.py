@@ -18,5 +18,30 @@ from histoseed.slides.opening import READERS, open_slide
 from histoseed.slides.openslide_reader import load_openslide
 from histoseed.slides.protocol import Level, Slide
 from histoseed.slides.resolution import pixel_scale
+from histoseed.slides.stains import NoStain, Recolouring, Stain, StainMethod, fit_stain, recolouring, reference_of
+from histoseed.slides.stains_macenko import MacenkoStain
+from histoseed.slides.stains_reinhard import ReinhardStain
+from histoseed.slides.stains_slide import StainedSlide, normalised, slide_look
 
-__all__ = ["READERS", "Level", "Slide", "Tile", "load_openslide", "open_slide", "pixel_scale", "tile_grid"]
+__all__ = [
+    "READERS",
+    "Level",
+    "MacenkoStain",
+    "NoStain",
+    "Recolouring",
+    "ReinhardStain",
+    "Slide",
+    "Stain",
+    "StainMethod",
+    "StainedSlide",
+    "Tile",
+    "fit_stain",
+    "load_openslide",
+    "normalised",
+    "open_slide",
+    "pixel_scale",
+    "recolouring",
+    "reference_of",
+    "slide_look",
+    "tile_grid",
+]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from histoseed.datasets import Marks
 
 __all__ = ["Crop", "Picture", "draw_crop"]
 
@@ -23,6 +25,9 @@ class Picture:
         ignore: (H, W) bool, area that counts for nothing; None where everything counts.
         zoom: Output pixels a picture pixel at scale 1: picture mpp / model mpp.
         group: Patient or slide, so that validation never shares one with training.
+        organ: Tissue, for balanced sampling; "" where unknown.
+        marks: Points and boxes. No one knows which pixels are theirs, so ``ignore`` covers their surroundings.
+        background: (H, W) bool, where no nucleus is, of a picture without outlines; None where ``labels`` say so.
     """
 
     image: npt.NDArray[np.uint8]
@@ -31,16 +36,39 @@ class Picture:
     ignore: npt.NDArray[np.bool_] | None = None
     zoom: float = 1.0
     group: str = ""
+    organ: str = ""
+    marks: Marks = field(default_factory=Marks)
+    background: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One square crop: image (S, S, 3) uint8, labels (S, S) int32, classes (S, S) int64, ignore (S, S) bool."""
+    """One square crop.
+
+    Args:
+        image: (S, S, 3) uint8.
+        labels: (S, S) int32.
+        classes: (S, S) int64, class of each pixel of a labelled object.
+        ignore: (S, S) bool.
+        points: (P, 2) float64, x and y in pixels of the crop, of the points inside.
+        point_classes: (P,) int64, 0 = unclassified.
+        boxes: (B, 3, 2) float64: a corner and the two sides that start there, of the boxes that lie inside as a whole.
+            A turned crop turns its boxes.
+        box_classes: (B,) int64, 0 = unclassified.
+        background: (S, S) bool, known to show no nucleus although nothing is outlined.
+        unknown: (S, S) bool, part of the picture of which no annotation speaks; what lies beyond the picture is not.
+    """
 
     image: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int32]
     classes: npt.NDArray[np.int64]
     ignore: npt.NDArray[np.bool_]
+    points: npt.NDArray[np.float64]
+    point_classes: npt.NDArray[np.int64]
+    boxes: npt.NDArray[np.float64]
+    box_classes: npt.NDArray[np.int64]
+    background: npt.NDArray[np.bool_]
+    unknown: npt.NDArray[np.bool_]
 
 
 def draw_crop(
@@ -87,4 +115,30 @@ def draw_crop(
     labels[ignore] = 0
     kinds = np.zeros(1, np.int64) if picture.classes is None else picture.classes
     classes = kinds[labels] if picture.classes is not None else np.zeros_like(labels, dtype=np.int64)
-    return Crop(image, labels, classes, ignore)
+    background = unknown = np.zeros((size, size), bool)
+    if picture.background is not None:
+        background = warp(picture.background.astype(np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT) > 0
+    if len(picture.marks):
+        shown = warp(np.ones((height, width), np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT) > 0
+        unknown = shown & ignore & ~background
+    return Crop(image, labels, classes, ignore, *_marks_in(picture.marks, linear, offset, size), background, unknown)
+
+
+def _marks_in(
+    marks: Marks, linear: npt.NDArray[np.float64], offset: npt.NDArray[np.float64], size: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Points and boxes with their classes; ``linear`` and ``offset`` map pixel centres of the crop to the picture."""
+    back = np.linalg.inv(linear)
+
+    def moved(places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        out: npt.NDArray[np.float64] = (places - 0.5 - offset) @ back.T + 0.5
+        return out
+
+    points = moved(marks.points)
+    seen = ((points >= 0) & (points < size)).all(1)
+    corners = moved(marks.boxes[:, [[0, 1], [2, 1], [0, 3], [2, 3]]])
+    whole = ((corners >= 0) & (corners <= size)).all((1, 2))
+    corner = corners[whole]
+    boxes = np.stack([corner[:, 0], corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]], 1)
+    classes = (marks.point_classes[seen].astype(np.int64), marks.box_classes[whole].astype(np.int64))
+    return points[seen], classes[0], boxes, classes[1]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
@@ -23,18 +24,20 @@ from torch import nn
 from histoseed.encoders import EmbeddingCache
 from histoseed.errors import InputError
 from histoseed.files import write_bytes
-from histoseed.metrics import panoptic_quality
-from histoseed.segmenters import Segmenter, instances_of
+from histoseed.segmenters import Segmenter
 from histoseed.training.augment import augment
+from histoseed.training.balance import draw_index, picture_weights
 from histoseed.training.crops import Crop, Picture, draw_crop
-from histoseed.training.objectives import cell_class_loss, objective_of
 from histoseed.training.plan import TrainingPlan
+from histoseed.training.quality import Quality, quality_of
+from histoseed.training.teaching import Batch, Teaching
 from histoseed.training.views import FeatureStore
 
 __all__ = ["History", "measured_quality", "train"]
 
 History = list[dict[str, float | None]]
-"""One row a step: step, loss, its parts, learning rate, and ``pq`` where it was measured."""
+"""One row a step: step, loss, its parts, learning rate, and where it was measured ``pq`` (of a semantic model ``dice``,
+without outlines ``f1_detection``)."""
 
 
 def train(
@@ -46,6 +49,7 @@ def train(
     checkpoint: Path | None = None,
     cache: EmbeddingCache | None = None,
     dtype: torch.dtype = torch.float32,
+    start: Segmenter | None = None,
     on_step: Callable[[dict[str, float | None]], None] | None = None,
 ) -> History:
     """Train a segmenter in place on annotated pictures.
@@ -55,10 +59,12 @@ def train(
         pictures: Annotated crops; one is enough.
         plan: Settings.
         validation: Pictures kept apart. With them the averaged weights of the best measurement are kept, without them
-            those of the last step, and panoptic quality is measured on the training pictures.
+            those of the last step, and the quality is measured on the training pictures.
         checkpoint: File to resume from, if it is there, and to write.
         cache: Where features of a frozen encoder are kept between runs.
         dtype: Precision of the forward pass; the weights stay float32.
+        start: The trained model that training starts from, on the same device. Where points and boxes say nothing, what
+            it knew is kept; for outlines it is not looked at.
         on_step: Called with each row of the history.
 
     Returns:
@@ -73,7 +79,10 @@ def train(
     _check_prepared(model, plan)
     frozen = plan.method == "frozen"
     _ = model.encoder.freeze() if frozen else model.encoder.unfreeze()
-    store = FeatureStore(model, pictures, plan, cache=cache) if frozen else None
+    weights = picture_weights(pictures, len(model.card.classes), plan.balance)
+    store = FeatureStore(model, pictures, plan, cache=cache, weights=weights) if frozen else None
+    teaching = Teaching(model, pictures, start, frozen=frozen)
+    quality = quality_of(model.card.task, [*pictures, *validation])
     state = _State(model, plan, checkpoint)
     precision = nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
 
@@ -84,18 +93,12 @@ def train(
             group["lr"] = plan.rate(step)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(int(rng.integers(2**62)))
-            if store is not None:
-                images, features, crops = store.batch(rng)
-                features = [f.to(device) for f in features]
-                with precision:
-                    maps = model.decode(images.to(device), features)
-            else:
-                images, crops = _draw_batch(pictures, plan, rng)
-                with precision:
-                    given = images.to(device, memory_format=torch.channels_last)
-                    features = model.encoder(given)
-                    maps = model.decode(given, features)
-        loss, parts = _loss_of(model, maps, features, crops, rng)
+            images, crops, features = store.batch(rng) if store else (*_draw_batch(pictures, plan, rng, weights), None)
+            given = images.to(device, memory_format=torch.channels_last)
+            with precision:
+                features = model.encoder(given) if features is None else [f.to(device) for f in features]
+                maps, before = model.decode(given, features), teaching.known_before(given, features)
+        loss, parts = teaching.loss(Batch(given, crops, features, maps), before, int(rng.integers(2**62)))
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(state.trained, plan.clip)
@@ -103,13 +106,13 @@ def train(
         state.average(step)
 
         row: dict[str, float | None] = {"step": step + 1, "loss": float(loss.detach()), **parts}
-        row |= {"learning_rate": plan.rate(step), "pq": None}
+        row |= {"learning_rate": plan.rate(step), quality.key: None}
         last = step + 1 == plan.steps
         if last or (step + 1) % plan.report_every == 0:
             with state.averaged():
-                row["pq"] = measured_quality(model, validation or pictures, plan, dtype)
+                row[quality.key] = measured_quality(model, validation or pictures, plan, dtype, quality=quality)
             if validation:
-                state.keep_best(row["pq"])
+                state.keep_best(row[quality.key])
         state.history.append(row)
         if on_step is not None:
             on_step(row)
@@ -130,57 +133,46 @@ def _check_prepared(model: Segmenter, plan: TrainingPlan) -> None:
 
 
 def _draw_batch(
-    pictures: Sequence[Picture], plan: TrainingPlan, rng: np.random.Generator
+    pictures: Sequence[Picture],
+    plan: TrainingPlan,
+    rng: np.random.Generator,
+    weights: npt.NDArray[np.float64] | None,
 ) -> tuple[torch.Tensor, list[Crop]]:
     crops = [
-        draw_crop(pictures[int(rng.integers(len(pictures)))], plan.crop, rng, scale=plan.scale)
+        draw_crop(pictures[draw_index(rng, len(pictures), weights)], plan.crop, rng, scale=plan.scale)
         for _ in range(plan.batch)
     ]
     images = torch.from_numpy(np.stack([c.image for c in crops])).permute(0, 3, 1, 2).float() / 255
     return augment(images, plan.augmentation, rng), crops
 
 
-def _loss_of(
-    model: Segmenter,
-    maps: torch.Tensor,
-    features: Sequence[torch.Tensor],
-    crops: Sequence[Crop],
-    rng: np.random.Generator,
-) -> tuple[torch.Tensor, dict[str, float]]:
-    """The loss of raw maps and features of some crops, and its parts."""
-    device = maps.device
-    labels = torch.from_numpy(np.stack([c.labels for c in crops])).long().to(device)
-    classes = torch.from_numpy(np.stack([c.classes for c in crops])).to(device)
-    ignore = torch.from_numpy(np.stack([c.ignore for c in crops])).to(device)
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    targets = model.representation.targets(labels, classes=classes, ignore=ignore, generator=generator)
-    loss, parts = objective_of(model.card.decoder.kind)(maps, targets, model.decoder)
-    if model.classifier is None:
-        return loss, parts
-    of_cells = cell_class_loss(model.classifier, features[-1], labels, classes)
-    return loss + of_cells, {**parts, "cell class": float(of_cells.detach())}
-
-
 def measured_quality(
-    model: Segmenter, pictures: Sequence[Picture], plan: TrainingPlan, dtype: torch.dtype
+    model: Segmenter,
+    pictures: Sequence[Picture],
+    plan: TrainingPlan,
+    dtype: torch.dtype,
+    *,
+    quality: Quality | None = None,
 ) -> float | None:
-    """Mean panoptic quality over at most 16 upright crops, their annotated area only; None where all are empty.
+    """Mean quality over at most 16 upright crops, their annotated area only; None where all are empty.
 
     Args:
         model: It ends in evaluation mode.
         pictures: One crop of each of the first 16.
         plan: Side of the crops, seed of their place.
         dtype: Precision of the forward pass.
+        quality: What is measured; None is what :func:`histoseed.training.quality_of` says: panoptic quality, detection
+            F1 where nothing is outlined, or the mean Dice of areas.
     """
     model.eval()
+    quality = quality or quality_of(model.card.task, pictures)
     rng = np.random.default_rng(plan.seed)
     scores: list[float] = []
     for picture in pictures[:16]:
         crop = draw_crop(picture, plan.crop, rng, scale=(1.0, 1.0), turn=False)
         images = torch.from_numpy(crop.image).permute(2, 0, 1)[None].float() / 255
         maps = model.predict(images, dtype=dtype).image(0)
-        found = instances_of(maps, (plan.crop, plan.crop), model.card, model.card.mpp)
-        score = panoptic_quality(crop.labels, found.labels, ignore=crop.ignore).pq
+        score = quality.measure(crop, maps, model.card)
         if np.isfinite(score):
             scores.append(score)
     return float(np.mean(scores)) if scores else None

@@ -33,6 +33,8 @@ class TrainingPlan:
         seed: Of every random choice.
         report_every: Steps between two measurements of panoptic quality.
         checkpoint_every: Steps between two checkpoints.
+        balance: Weight of rare cells and tissues when crops are drawn, 0 to 1; see
+            :func:`histoseed.training.picture_weights`. 0 draws every picture equally often.
         scale: Smallest and largest random zoom.
         augmentation: Change of look.
     """
@@ -50,6 +52,7 @@ class TrainingPlan:
     seed: int = 0
     report_every: int = 50
     checkpoint_every: int = 20
+    balance: float = 0.0
     scale: tuple[float, float] = (0.8, 1.25)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -58,6 +61,8 @@ class TrainingPlan:
         for name in positive:
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise InputError("The value must be positive and finite.", where=name)
+        if not 0 <= self.balance <= 1:
+            raise InputError(f"A weight of {self.balance}.", where="--balance", fix="Give a number from 0 to 1.")
         if self.method not in METHODS:
             fix = f"Use one of {', '.join(METHODS)}."
             raise InputError(f"There is no method {self.method!r}.", where="--method", fix=fix)

@@ -37,6 +37,7 @@ class FeatureStore:
         pictures: Annotated pictures. One larger than a crop gets proportionally more views.
         plan: Number of views, crop size, augmentation, seed. View 0 of each picture is upright and unchanged.
         cache: Features found here are not computed again.
+        weights: How often each picture is drawn, see :func:`histoseed.training.picture_weights`; None is equally.
     """
 
     def __init__(
@@ -46,13 +47,12 @@ class FeatureStore:
         plan: TrainingPlan,
         *,
         cache: EmbeddingCache | None = None,
+        weights: npt.NDArray[np.float64] | None = None,
     ) -> None:
         self._plan = plan
-        drawn = [
-            _draw_view(picture, i, v, plan)
-            for i, picture in enumerate(pictures)
-            for v in range(_views_of(picture, plan))
-        ]
+        counts = [_views_of(picture, plan) for picture in pictures]
+        self._weights = None if weights is None else np.repeat(weights / counts, counts)
+        drawn = [_draw_view(picture, i, v, plan) for i, picture in enumerate(pictures) for v in range(counts[i])]
         maps = embed(model.encoder.eval(), [image for _, image in drawn], cache=cache)
         self._views = [
             _View(crop, image, [torch.from_numpy(m) for m in levels])
@@ -62,12 +62,16 @@ class FeatureStore:
     def __len__(self) -> int:
         return len(self._views)
 
-    def batch(self, rng: np.random.Generator) -> tuple[torch.Tensor, list[torch.Tensor], list[Crop]]:
-        """A random batch: images (B, 3, S, S) in [0, 1], the features of each level (B, C, h, w), and the crops."""
-        chosen = [self._views[int(i)] for i in rng.integers(len(self._views), size=self._plan.batch)]
+    def batch(self, rng: np.random.Generator) -> tuple[torch.Tensor, list[Crop], list[torch.Tensor]]:
+        """A random batch: images (B, 3, S, S) in [0, 1], the crops, and the features of each level (B, C, h, w)."""
+        if self._weights is None:
+            indices = rng.integers(len(self._views), size=self._plan.batch)
+        else:
+            indices = rng.choice(len(self._views), size=self._plan.batch, p=self._weights)
+        chosen = [self._views[int(i)] for i in indices]
         images = torch.from_numpy(np.stack([view.image for view in chosen])).permute(0, 3, 1, 2).float() / 255
         levels = [torch.stack(maps).float() for maps in zip(*(view.features for view in chosen), strict=True)]
-        return images, levels, [view.crop for view in chosen]
+        return images, [view.crop for view in chosen], levels
 
 
 def _views_of(picture: Picture, plan: TrainingPlan) -> int:

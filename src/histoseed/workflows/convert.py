@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from histoseed.errors import InputError, OutputError
 from histoseed.geometry import Region
 from histoseed.settings import Settings, read_settings
 from histoseed.slides import open_slide
+from histoseed.wording import Tally, added_up, agreed, some
 from histoseed.workflows.dataset_objects import is_dataset, read_patches
 
 __all__ = ["convert"]
@@ -35,8 +35,6 @@ _DATASET = "dataset"
 
 _BEYOND = 0.5
 """Pixels that an object may reach out of its image without a word."""
-
-_QUOTED_OR_NUMBER = re.compile(r"""'[^']*'|"[^"]*"|\b\d+\b""")
 
 
 def convert(
@@ -92,7 +90,7 @@ def convert(
     if not images:
         raise InputError("The source holds no image.", where=source)
     images = _completed(images, size, pictured, source)
-    notes += _outside(images)
+    notes += [*_unmet(names, images), *_outside(images)]
     keys: dict[str, str] = {}
     for key, name in names.items():
         keys.setdefault(name, key)
@@ -186,7 +184,8 @@ def _read_files(
         what = f"The folder holds files of several formats: {', '.join(names)}."
         raise InputError(what, where=folder, fix="Say which to read with --from FORMAT.")
     images: list[AnnotatedImage] = []
-    notes = [f"{len(files) - len(mine)} other files in {folder} were passed over."] if len(mine) < len(files) else []
+    others = len(files) - len(mine)
+    notes = [f"{folder}: {agreed('{count} other {file was|files were} passed over.', others)}"] if others else []
     for path, one in formats.items():
         more, said = one.read(path, options)
         images += more
@@ -203,7 +202,7 @@ def _completed(
         InputError: they say something else, or the user named one image and there are several.
     """
     if pictured is not None and len(images) > 1:
-        what = f"There are {len(images)} images in it, and --image names one."
+        what = f"There are {len(images):,} images in it, and --image names one."
         raise InputError(what, where=source, fix="Leave --image out, or convert the images one by one.")
     for one in images:
         if size is not None and one.size not in (None, size):
@@ -217,6 +216,24 @@ def _completed(
     return out
 
 
+def _unmet(names: Mapping[str, str], images: Sequence[AnnotatedImage]) -> list[str]:
+    """A sentence where keys of ``--classes`` stand for nothing in the source.
+
+    Raises:
+        InputError: none stands for anything, so that the file was given in vain.
+    """
+    met = {name for one in images for name in one.instances.classes()}
+    unmet = [key for key, name in names.items() if name not in met]
+    if unmet and len(unmet) == len(names) and any(len(one.instances) for one in images):
+        there = f"Its classes are {some(sorted(met), 5)}." if met else "Its objects have no class."
+        fix = f"{there} Keys are terms, category ids or labels; names that the source holds itself are kept."
+        raise InputError(
+            f"No object is of the {agreed('{key|keys}', len(unmet))} {some(unmet, 5)}.", where="--classes", fix=fix
+        )
+    text = "No object is of the {key|keys} "
+    return [f"{agreed(text, len(unmet))}{some(unmet, 5)} of --classes."] if unmet and len(unmet) < len(names) else []
+
+
 def _outside(images: Sequence[AnnotatedImage]) -> list[str]:
     """A sentence where objects reach out of their images."""
     count = 0
@@ -226,7 +243,8 @@ def _outside(images: Sequence[AnnotatedImage]) -> list[str]:
             width, height = one.size
             over = (x0 < -_BEYOND) | (y0 < -_BEYOND) | (x1 > width + _BEYOND) | (y1 > height + _BEYOND)
             count += int(over.sum())
-    return [f"{count} objects reach out of their image; is it the right one?"] if count else []
+    text = "{count} {object reaches out of its|objects reach out of their} image; is it the right one?"
+    return [agreed(text, count)] if count else []
 
 
 def _write(
@@ -237,7 +255,7 @@ def _write(
         return [str(out)] * len(images), wanted.write(out, images, options)
     if out.name.lower().endswith(wanted.endings):
         if len(images) > 1:
-            what = f"A {wanted.name} file holds one image, and there are {len(images)}."
+            what = f"A {wanted.name} file holds one image, and there are {len(images):,}."
             raise InputError(what, where=out, fix="Name a folder; it gets a file for each image.")
         return [str(out)], wanted.write(out, images, options)
     if out.suffix and not several:
@@ -251,25 +269,7 @@ def _write(
     with filled_folder(out, overwrite=options.overwrite) as stage:
         for name, one in zip(names, images, strict=True):
             said += wanted.write(stage / name, [one], options)
-    return [str(out / name) for name in names], _summed(said)
-
-
-def _summed(sentences: Iterable[str]) -> list[str]:
-    """Sentences of several files as one, the count in it summed up; texts in quotation marks are no counts.
-
-    >>> _summed(["labels: 2 boxes are left out.", "labels: 3 boxes are left out.", "labels: the ids are not kept."])
-    ['labels: 5 boxes are left out.', 'labels: the ids are not kept.']
-    """
-    totals: dict[tuple[str, ...], int] = {}
-    for sentence in sentences:
-        numbers = [found for found in _QUOTED_OR_NUMBER.finditer(sentence) if found.group().isdigit()]
-        key: tuple[str, ...] = (sentence,)
-        if len(numbers) == 1:
-            key = (sentence[: numbers[0].start()], sentence[numbers[0].end() :])
-            totals[key] = totals.get(key, 0) + int(numbers[0].group())
-        else:
-            totals.setdefault(key, 0)
-    return [key[0] if len(key) == 1 else f"{key[0]}{total}{key[1]}" for key, total in totals.items()]
+    return [str(out / name) for name in names], added_up(said)
 
 
 def _unstated(wanted: Format, images: Sequence[AnnotatedImage]) -> list[str]:
@@ -277,7 +277,7 @@ def _unstated(wanted: Format, images: Sequence[AnnotatedImage]) -> list[str]:
     known = sum(one.mpp is not None for one in images)
     if not known or "mpp" in wanted.states:
         return []
-    return [f"{wanted.name}: the microns per pixel of {known} images are not kept."]
+    return [Tally(f"{wanted.name}: the microns per pixel of {{count}} {{image|images}} are not kept.", known)]
 
 
 def _row(one: AnnotatedImage, file: str) -> dict[str, Any]:

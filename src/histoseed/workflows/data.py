@@ -54,11 +54,8 @@ def list_importers() -> list[dict[str, Any]]:
     """
     rows = []
     for name, importer in IMPORTERS.items():
-        sources = " ".join(one.upper() for one in importer.sources)
-        card = None if importer.card is None else card_facts(importer.card)
-        rows.append(
-            {"name": name, "sources": sources, "about": importer.about, "options": list(importer.options), "card": card}
-        )
+        facts = {"name": name, "sources": importer.usage, "about": importer.about, "options": list(importer.options)}
+        rows.append(facts | {"card": None if importer.card is None else card_facts(importer.card)})
     return rows
 
 

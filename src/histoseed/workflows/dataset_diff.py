@@ -24,12 +24,12 @@ from histoseed.workflows.progress import Progress, Silent
 __all__ = ["CHANGE_COLORS", "PICTURES", "Diff", "diff_data", "diff_datasets"]
 
 CHANGE_COLORS: Mapping[str, str] = {
-    "added": "#2bd46c",
-    "removed": "#d62728",
-    "moved": "#e69f00",
-    "reclassed": "#56b4e9",
+    "added": "#43feb6",
+    "removed": "#d12000",
+    "moved": "#e49136",
+    "reclassed": "#2579ff",
 }
-"""Outlines on the contact sheet; what was kept is not drawn."""
+"""Outlines on the contact sheet, in hues of the class palette; what was kept is not drawn."""
 
 PICTURES = 12
 """Patches on the contact sheet, unless told otherwise."""

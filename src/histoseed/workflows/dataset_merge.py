@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from histoseed.datasets import read_dataset
-from histoseed.datasets.licences import commercial_use, most_restrictive
-from histoseed.datasets.mappings import class_maps, read_class_map
+from histoseed.datasets.mappings import class_maps, losses_of, read_class_map
 from histoseed.datasets.merge import merge_datasets
+from histoseed.licences import commercial_use, most_restrictive
 from histoseed.workflows.progress import Progress, Silent
 from histoseed.workflows.replacing import check_replaceable
 
@@ -55,7 +55,7 @@ def merge_data(
 
     Returns:
         :meth:`Dataset.describe` of the new data set, ``commercial_use`` ("yes", "no", "unknown": the most restrictive
-        of all), ``map`` and what it loses (``lossy``).
+        of all), ``map`` and what it loses of these data sets (``lossy``).
 
     Raises:
         InputError: no such map, fewer than two data sets.
@@ -75,5 +75,5 @@ def merge_data(
     return made.describe() | {
         "commercial_use": most_restrictive([commercial_use(one.info.licence) for one in sets]),
         "map": None if chosen is None else chosen.name,
-        "lossy": [] if chosen is None else list(chosen.lossy),
+        "lossy": [] if chosen is None else losses_of(chosen, [one.info for one in sets]),
     }

@@ -17,6 +17,7 @@ from histoseed.datasets import Dataset, read_dataset
 from histoseed.datasets.intake.content import object_ids
 from histoseed.geometry import polygons_to_label
 from histoseed.settings import Settings
+from histoseed.wording import agreed, counted
 
 __all__ = ["is_dataset", "read_patches"]
 
@@ -33,7 +34,8 @@ def read_patches(path: Path, settings: Settings) -> tuple[list[AnnotatedImage], 
     """Every patch with all its objects, and sentences about what annotation files have no place for.
 
     What counts for nothing becomes objects of QuPath's class ``Ignore*``: the outlines of the layer *ignore* as they
-    are, the rest of the ignore area along pixel edges.
+    are, the rest of the ignore area along pixel edges. Outlines of regions go only where the whole data set has no
+    nucleus, since they would pass for nuclei otherwise.
 
     Args:
         path: The data set.
@@ -43,21 +45,29 @@ def read_patches(path: Path, settings: Settings) -> tuple[list[AnnotatedImage], 
         DatasetError: the folder breaks the common format.
     """
     dataset = read_dataset(path, settings=settings)
+    regions = not dataset.instances["layer"].eq("nucleus").any()
     images = []
     ignored = 0
     for at, row in enumerate(dataset.patches.iter_rows(named=True)):
         ignore = _ignored(dataset, at)
         ignored += len(ignore)
-        table = Instances.concatenate([dataset.instances_of(at), ignore])
+        own = _regions(dataset, at) if regions else dataset.instances_of(at)
+        table = Instances.concatenate([own, ignore])
         picture = PurePosixPath(row["image"])
         name = picture.name if picture.parts[0] == "images" else row["patch_id"]
         size = (row["width"], row["height"])
         images.append(AnnotatedImage(name, size, table, row["mpp"], partial(_pixels, dataset, at)))
-    return images, _sentences(dataset, ignored)
+    return images, _sentences(dataset, ignored, regions=regions)
 
 
 def _pixels(dataset: Dataset, at: int) -> npt.NDArray[np.uint8]:
     return dataset.patch(at).image
+
+
+def _regions(dataset: Dataset, at: int) -> Instances:
+    """The outlines of regions of a patch, with their classes."""
+    rows = dataset.objects(at).filter(pl.col("layer") == "region")
+    return instances_from_frame(rows, colors={one.name: one.color for one in dataset.info.region_classes})
 
 
 def _ignored(dataset: Dataset, at: int) -> Instances:
@@ -78,20 +88,24 @@ def _ignored(dataset: Dataset, at: int) -> Instances:
     return Instances.concatenate([outlines, rest])
 
 
-def _sentences(dataset: Dataset, ignored: int) -> list[str]:
-    said = []
+def _sentences(dataset: Dataset, ignored: int, *, regions: bool) -> list[str]:
+    outlined = dataset.instances.filter(pl.col("layer") == "region").height
+    said = ["No nucleus is annotated: the outlines of regions are converted."] if regions and outlined else []
     if ignored:
-        said.append(f"What counts for nothing became {ignored} objects of class {IGNORE_CLASS!r}.")
-    regions = dataset.instances.filter(pl.col("layer") == "region").height
+        said.append(f"What counts for nothing became {counted(ignored, 'object')} of class {IGNORE_CLASS!r}.")
     maps = int(dataset.patches["regions_sha256"].is_not_null().sum())
-    if regions or maps:
-        said.append(f"{regions} outlines of regions and the region maps of {maps} patches are not converted.")
+    left = 0 if regions else outlined
+    if left or maps:
+        lost = [counted(left, "outline of a region", "outlines of regions")] if left else []
+        lost += [f"the region {agreed('{map|maps} of {count} {patch|patches}', maps)}"] if maps else []
+        said.append(f"Not converted: {' and '.join(lost)}.")
     partly = int((~dataset.patches["exhaustive"]).sum())
     if partly:
-        said.append(f"{partly} patches are not annotated completely; the files written do not say so.")
+        text = "{count} {patch is|patches are} not annotated completely; the files written do not say so."
+        said.append(agreed(text, partly))
     annotated = dataset.instances["annotator"].count()
     if annotated:
-        said.append(f"The annotators of {annotated} objects are not converted.")
+        said.append(agreed("The {annotator|annotators} of {count} {object is|objects are} not converted.", annotated))
     stated = [name for name in _NOT_CONVERTED if dataset.patches[name].count()]
     if stated:
         said.append(f"What the data set says about its patches is not converted: {', '.join(stated)}.")

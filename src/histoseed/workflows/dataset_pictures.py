@@ -17,7 +17,10 @@ from histoseed.geometry import Region
 from histoseed.pictures import UNCLASSIFIED, label_colors
 from histoseed.pictures.dataset_charts import ClassObjects
 from histoseed.pictures.dataset_sheet import SheetPatch
+from histoseed.pictures.lettering import LegendKey
+from histoseed.pictures.regions import IGNORED
 from histoseed.slides import open_slide
+from histoseed.wording import counted
 
 __all__ = ["class_objects", "legend_of", "sheet_patch", "summary_line"]
 
@@ -54,32 +57,43 @@ def _objects_of(rows: pl.DataFrame, name: str | None, colors: Mapping[str | None
     )
 
 
-def legend_of(data: Dataset, shown: Sequence[int]) -> dict[str, str]:
-    """Class -> colour of what these patches show; empty where one colour means everything."""
+def legend_of(data: Dataset, shown: Sequence[int]) -> list[LegendKey]:
+    """What the colours of these patches mean: classes, regions, the ignored area; nothing where one colour is all."""
     objects = data.instances.filter(pl.col("layer") == "nucleus")
-    legend = {one.name: one.color for one in data.classes} if objects.height else {}
-    if legend and objects["class_name"].null_count():
-        legend["unclassified"] = UNCLASSIFIED
-    if any(_shows_regions(data, data.objects(at)) for at in shown):
-        legend |= {f"{one.name} (region)": one.color for one in data.info.region_classes}
-    return legend
+    keys = [LegendKey(one.name, one.color) for one in data.classes] if objects.height else []
+    if keys and objects["class_name"].null_count():
+        keys.append(LegendKey("unclassified", UNCLASSIFIED))
+    rows = data.patches[list(shown)]
+    here = data.instances.filter(pl.col("patch_id").is_in(rows["patch_id"].to_list()))
+    regions = here.filter(pl.col("layer") == "region")["class_name"]
+    if regions.len() or rows["regions_sha256"].count():
+        keys += [LegendKey(f"{one.name} (region)", one.color, "region") for one in data.info.region_classes]
+    if regions.null_count():
+        keys.append(LegendKey("unclassified region", UNCLASSIFIED, "region"))
+    if rows["ignore_sha256"].count() or here["layer"].eq("ignore").any():
+        keys.append(LegendKey("ignored: counts for nothing", IGNORED, "hatched"))
+    return keys
 
 
 def summary_line(facts: Mapping[str, Any]) -> str:
     """One line about a data set, from :meth:`Dataset.describe`."""
-    objects, classes = facts["objects"], len(facts["classes"])
-    parts = [_many(facts["patches"], "patch", "patches"), _many(objects, "object", "objects")]
+    objects, classes, layers = facts["objects"], len(facts["classes"]), facts["layers"]
+    parts = [counted(facts["patches"], "patch"), counted(objects, "object")]
     if objects and classes:
-        parts.append(_many(classes, "class", "classes"))
+        parts.append(counted(classes, "class"))
+    if regions := layers.get("region", 0):
+        parts.append(counted(regions, "outline of a region", "outlines of regions"))
+    if maps := facts["with_regions"]:
+        parts.append(f"regions in {counted(maps, 'patch')}")
+    if ignored := facts["with_ignore"]:
+        parts.append(f"ignored area in {counted(ignored, 'patch')}")
+    elif outlines := layers.get("ignore", 0):
+        parts.append(counted(outlines, "outline of an ignored area", "outlines of ignored areas"))
     return ", ".join([*parts, facts["stain"] or "stain not stated", f"licence {facts['licence'] or 'not stated'}"])
 
 
-def _many(count: int, one: str, more: str) -> str:
-    return f"{count:,} {one if count == 1 else more}"
-
-
 def sheet_patch(data: Dataset, at: int) -> SheetPatch:
-    """A patch with what is annotated in it: outlines, boxes, points; regions where there is no object.
+    """A patch with what is annotated in it: outlines, boxes, points, regions, the area that is ignored.
 
     An area of a slide that is too large to be read as it is, is read coarsely.
 
@@ -87,32 +101,42 @@ def sheet_patch(data: Dataset, at: int) -> SheetPatch:
         DatasetError: a file is missing or damaged.
     """
     row, objects = data.patches.row(at, named=True), data.objects(at)
-    title, regions = _title(row, objects), _shows_regions(data, objects)
-    classes = data.info.region_classes if regions else data.classes
-    colors = {one.name: one.color for one in classes}
-    kinds = ("polygon",) if regions else ("box", "point")
-    marked = objects.filter(pl.col("layer").eq("region" if regions else "nucleus") & pl.col("kind").is_in(list(kinds)))
-    marks = instances_from_frame(marked)
-    if not row["image"].startswith("images/") and row["width"] * row["height"] > _LARGEST_AREA:
-        image = _coarse(data, row)
-        scale = max(image.shape[:2]) / max(row["width"], row["height"])
-        return SheetPatch(image=image, title=title, marks=marks.moved(0, 0, scale), mark_colors=colors)
-    patch = data.patch(at)
-    labels, ids = patch.labels, patch.class_ids
-    if regions and patch.regions is not None:
-        labels, ids = patch.regions.astype(np.int32), np.arange(len(classes) + 1, dtype=np.int32)
-        marks = Instances.empty()
-    drawn = label_colors(ids, [one.name for one in classes], colors)
-    return SheetPatch(image=patch.image, title=title, labels=labels, colors=drawn, marks=marks, mark_colors=colors)
+    large = not row["image"].startswith("images/") and row["width"] * row["height"] > _LARGEST_AREA
+    patch = None if large else data.patch(at)
+    image = _coarse(data, row) if patch is None else patch.image
+    scale = max(image.shape[:2]) / max(row["width"], row["height"])
+
+    def marks(layer: str, *kinds: str) -> Instances:
+        mine = objects.filter(pl.col("layer").eq(layer) & pl.col("kind").is_in(list(kinds)))
+        return instances_from_frame(mine).moved(0, 0, scale)
+
+    colors = {one.name: one.color for one in data.classes}
+    region_colors = {one.name: one.color for one in data.info.region_classes}
+    return SheetPatch(
+        image=image,
+        title=_title(row, objects, same_size=_one_size(data)),
+        labels=None if patch is None else patch.labels,
+        colors=None if patch is None else label_colors(patch.class_ids, [one.name for one in data.classes], colors),
+        # What has a label is drawn from the mask, which says what counts; a slide that is read coarsely has none.
+        marks=marks("nucleus", "box", "point", *(() if patch else ("polygon",))),
+        mark_colors=colors,
+        regions=None if patch is None else patch.regions,
+        region_colors=list(region_colors.values()),
+        region_marks=marks("region", "polygon", "box"),
+        region_mark_colors=region_colors,
+        ignore=None if patch is None else patch.ignore,
+        ignore_marks=marks("ignore", "polygon", "box"),
+    )
 
 
-def _shows_regions(data: Dataset, objects: pl.DataFrame) -> bool:
-    return bool(data.info.region_classes) and not objects["layer"].eq("nucleus").any()
+def _one_size(data: Dataset) -> bool:
+    return data.patches.select("width", "height").unique().height == 1
 
 
-def _title(row: Mapping[str, Any], objects: pl.DataFrame) -> str:
-    """The id; below it the number of objects, the resolution, the group and the split."""
-    parts = [_many(objects.filter(pl.col("layer") == "nucleus").height, "object", "objects")]
+def _title(row: Mapping[str, Any], objects: pl.DataFrame, *, same_size: bool) -> str:
+    """The id; below it the number of objects, the resolution, the size where it differs, the group and the split."""
+    parts = [counted(objects.filter(pl.col("layer") == "nucleus").height, "object")]
+    parts += [] if same_size else [f"{row['width']:,} x {row['height']:,} px"]
     parts.append("mpp unknown" if row["mpp"] is None else f"{row['mpp']:.4g} um/px")
     parts += [text for text in (row["group"], row["split"]) if text]
     return f"{row['patch_id']}\n{', '.join(parts)}"

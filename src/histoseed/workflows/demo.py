@@ -20,6 +20,7 @@ from histoseed.datasets import Dataset, import_geojson
 from histoseed.errors import ModelError
 from histoseed.files import sha256_of, write_bytes, write_text
 from histoseed.pictures import Report, draw_outlines, png_bytes
+from histoseed.wording import counted
 from histoseed.workflows.adapt import adapt
 from histoseed.workflows.evaluate import evaluate
 from histoseed.workflows.models import choose_device, choose_dtype, load_model
@@ -218,5 +219,7 @@ def _measuring_crop(report: Report, data: Dataset, model: Segmenter, device: str
         (predict_patch(model, patch.image, ASSUMED_MPP, dtype).labels, "after adaptation"),
     ):
         picture = draw_outlines(patch.image, labels, OUTLINE, thickness=2, zoom=4)
-        shown.append((picture, f"{name}: {len(np.unique(labels)) - 1} nuclei", f"The measuring crop, {name}."))
+        shown.append(
+            (picture, f"{name}: {counted(len(np.unique(labels)) - 1, 'nucleus')}", f"The measuring crop, {name}.")
+        )
     report.gallery(shown)

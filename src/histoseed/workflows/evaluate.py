@@ -1,4 +1,7 @@
-"""``evaluate``: hold a model, or predictions, against the annotations of a data set."""
+"""``evaluate``: hold a model, or predictions, against the annotations of a data set.
+
+What finds nuclei is judged here, what tells areas apart in :mod:`histoseed.workflows.evaluate_areas`.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from histoseed._version import __version__
 from histoseed.datasets import Dataset, read_dataset
-from histoseed.errors import DatasetError, InputError, OutputError
+from histoseed.errors import DatasetError, InputError
 from histoseed.files import write_text
-from histoseed.geometry import MPP_RANGE, known_mpp
 from histoseed.metrics import DEFAULT_RADIUS_UM, get_protocol
+from histoseed.workflows.area_evaluation import AreaEvaluation, is_semantic
+from histoseed.workflows.evaluate_areas import evaluate_areas
 from histoseed.workflows.evaluation import (
     Comparison,
     Evaluation,
@@ -21,10 +25,18 @@ from histoseed.workflows.evaluation import (
     Tally,
     match_classes,
     render_report,
+    scored_kinds,
     subject_of,
     truth_of,
 )
 from histoseed.workflows.evaluation.pictures import Extremes
+from histoseed.workflows.evaluation.remarks import (
+    check_mpp,
+    checked_report,
+    group_unit,
+    notes_on_groups,
+    side_names,
+)
 from histoseed.workflows.fingerprints import fingerprint
 from histoseed.workflows.progress import Progress, Silent
 
@@ -32,9 +44,6 @@ if TYPE_CHECKING:
     from histoseed.segmenters import Segmenter
 
 __all__ = ["evaluate"]
-
-FEW_GROUPS = 10
-"""Below it a percentile interval is too narrow, and the reader is told."""
 
 
 def evaluate(
@@ -55,7 +64,7 @@ def evaluate(
     seed: int = 0,
     resamples: int = 2000,
     progress: Progress | None = None,
-) -> Evaluation:
+) -> Evaluation | AreaEvaluation:
     """Score a model, or predictions, on the annotated patches of a data set.
 
     Args:
@@ -77,7 +86,8 @@ def evaluate(
         progress: Told about every patch.
 
     Returns:
-        A mapping of JSON values by name (``docs/evaluate.md``), which also keeps what the scores were made of.
+        A mapping of JSON values by name (``docs/evaluate.md``), which also keeps what the scores were made of. Of a
+        semantic model, or of predicted regions, it holds Dice and IoU of classes.
 
     Raises:
         HistoseedError: see :mod:`histoseed.errors`; no report is written then.
@@ -85,25 +95,35 @@ def evaluate(
     if (model is None) == (predictions is None):
         what = "Exactly one of a model and predictions is evaluated."
         raise InputError(what, where="evaluate", fix="Give --model MODEL or --predictions DS2, for instance bundled.")
-    get_protocol(protocol)
-    _check_mpp(mpp)
     if resamples < 1:
         raise InputError(f"{resamples} resamples give no interval.", where="--resamples", fix="Use 2000.")
-    target = _checked_report(report, overwrite=overwrite)
+    named = model if predictions is None else predictions
+    if is_semantic(named):
+        return evaluate_areas(
+            dataset if isinstance(dataset, Dataset) else read_dataset(dataset), named, protocol=protocol,
+            against=against, report=report, mpp=mpp, split=split, classes=classes, device=device, dtype=dtype,
+            overwrite=overwrite, seed=seed, resamples=resamples, progress=progress,
+        )  # fmt: skip
+    get_protocol(protocol)
+    check_mpp(mpp)
+    target = checked_report(report, overwrite=overwrite)
     whole = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
     scored = whole if split is None else whole.select(split=split)
-    _check_outlines(scored)
+    kinds = scored_kinds(scored)
+    if get_protocol(protocol).prompted and not kinds.outlined:
+        fix = "Use a data set with outlines, or --protocol histoseed."
+        raise DatasetError(f"Nothing is outlined, and {protocol} scores outlines.", where=scored.path, fix=fix)
     subjects = [
         subject_of(what, whole=whole, scored=scored, device=device, dtype=dtype)
-        for what in (model if predictions is None else predictions, against)
+        for what in (named, against)
         if what is not None
     ]
     tallies = _tallies(scored, subjects, protocol, radius_um, known=_sizes_known(scored, mpp), classes=classes)
     entrants = list(zip(subjects, tallies, strict=True))
     colors = {**subjects[0].colors, **{c.name: c.color for c in scored.classes}}
-    extremes = Extremes(tallies[0].match, colors) if target is not None else None
+    extremes = Extremes(tallies[0].match, colors, radius_um=radius_um) if target is not None else None
     told = progress or Silent()
-    _score(scored, entrants, extremes, mpp, told)
+    _score(scored, entrants, extremes, mpp, told, outlined=kinds.outlined)
     told.start(1, "steps", f"Drawing {resamples:,} resamples for the intervals")
     result = _result(scored, entrants, extremes, colors, {
         "dataset": whole.name,
@@ -112,6 +132,9 @@ def evaluate(
         "dataset_fingerprint": fingerprint(whole.path),
         "split": split,
         "mpp_assumed": mpp,
+        "kinds": kinds.counts,
+        "scored": kinds.scored(radius_um),
+        "undefined": kinds.undefined,
         "seed": seed,
         "resamples": resamples,
         "histoseed_version": __version__,
@@ -150,22 +173,20 @@ def _score(
     extremes: Extremes | None,
     mpp: float | None,
     told: Progress,
+    *,
+    outlined: bool,
 ) -> None:
     """Every subject on every patch, one patch in memory at a time."""
     who = " against ".join(subject.name for subject, _ in entrants)
     told.start(len(dataset), "patches", f"Evaluating {who} on {dataset.name}")
-    total = tp = 0
     for patch in dataset:
-        truth = truth_of(patch, mpp)
+        truth = truth_of(patch, mpp, outlined=outlined)
         for place, (subject, tally) in enumerate(entrants):
             answer = subject.answer(patch, mpp)
             found = tally.add(truth, answer)
-            if place == 0:
-                total += len(found.truth_labels)
-                tp += found.counts()["truth"]["matched"]
-                if extremes is not None:
-                    extremes.offer(truth, answer, found)
-        told.advance(1, objects=total, found=tp / total if total else 0.0)
+            if place == 0 and extremes is not None:
+                extremes.offer(truth, answer, found)
+        told.advance(1, **entrants[0][1].progress())
     told.done()
 
 
@@ -179,9 +200,9 @@ def _result(
     subject, tally = entrants[0]
     n, seed = facts["resamples"], facts["seed"]
     intervals = tally.intervals(n=n, seed=seed)
-    unit = _group_unit(dataset)
+    unit = group_unit(dataset)
     seen, noted = _remarks(dataset, subject, tally)
-    names = _names([subject for subject, _ in entrants])
+    names = side_names([subject for subject, _ in entrants])
     comparison = None
     if len(entrants) > 1:
         other, other_tally = entrants[1]
@@ -204,20 +225,17 @@ def _result(
         group_unit=unit,
         failures=tally.failures,
         warnings=seen,
-        notes=(*noted, *_notes_on_data(dataset, facts["mpp_assumed"]), *_notes_on_groups(groups, unit)),
+        notes=(
+            *scored_kinds(dataset).notes(tally.scores.radius_um),
+            *noted,
+            *_notes_on_data(dataset, facts["mpp_assumed"]),
+            *notes_on_groups(groups, unit),
+        ),
         comparison=comparison,
         colors={name: colors[name] for name in tally.match.classes},
         worst=extremes.worst if extremes else (),
         best=extremes.best if extremes else (),
     )
-
-
-def _names(subjects: Sequence[Subject]) -> list[str]:
-    """What they are called side by side; where two have one name, their places tell them apart."""
-    names = [subject.name for subject in subjects]
-    if len(set(names)) < len(names):
-        names = [f"{subject.name} ({subject.origin})" for subject in subjects]
-    return [name if name not in names[:k] else f"{name}, again" for k, name in enumerate(names)]
 
 
 def _remarks(dataset: Dataset, subject: Subject, tally: Tally) -> Exposure:
@@ -238,58 +256,5 @@ def _notes_on_data(dataset: Dataset, mpp: float | None) -> Iterator[str]:
     partial = int((~patches["exhaustive"]).sum())
     if partial:
         yield f"{partial:,} patches are partly annotated: only the surroundings of their annotated objects were scored."
-    if dataset.instances["label"].count() == 0:
-        yield "No patch has an outlined object: every prediction counts as a false one."
-
-
-def _notes_on_groups(count: int, unit: str) -> Iterator[str]:
-    if count == 1:
-        yield f"All patches come from one {unit}: there are no intervals."
-    elif 1 < count < FEW_GROUPS:
-        yield f"There are only {count} {unit}s: intervals drawn from so few are too narrow."
-
-
-def _group_unit(dataset: Dataset) -> str:
-    """What the groups of a data set are, as far as its columns tell."""
-    patches = dataset.patches
-    if patches["group"].null_count() == len(dataset):
-        return "patch"
-    for unit in ("patient", "slide", "centre"):
-        if (patches["group"].eq_missing(patches[unit])).all():
-            return unit
-    return "group"
-
-
-def _check_mpp(mpp: float | None) -> None:
-    if mpp is not None and known_mpp(mpp) is None:
-        low, high = MPP_RANGE
-        raise InputError(f"{mpp} microns per pixel is outside {low} to {high}.", where="--mpp")
-
-
-def _checked_report(report: Path | str | None, *, overwrite: bool) -> Path | None:
-    """The path of the report, refused before hours are spent on its content.
-
-    Raises:
-        OutputError: something stands there.
-    """
-    if report is None:
-        return None
-    path = Path(report)
-    if path.is_dir():
-        raise OutputError("A folder of that name is in the way.", where=path, fix="Name a file, such as report.html.")
-    if path.exists() and not overwrite:
-        raise OutputError("The file is there already.", where=path, fix="Choose another name, or add --overwrite.")
-    return path
-
-
-def _check_outlines(dataset: Dataset) -> None:
-    """A truth of points or boxes alone has no pixels to be scored against.
-
-    Raises:
-        DatasetError: there are objects, and none has an outline.
-    """
-    objects = dataset.instances
-    if objects.height and objects["label"].count() == 0 and (objects["layer"] == "nucleus").any():
-        kinds = ", ".join(sorted(set(objects["kind"].to_list())))
-        what = f"No object has an outline; there are only objects of kind {kinds}."
-        raise DatasetError(what, where=dataset.path, fix="Evaluate on a data set with outlines or label images.")
+    if not (dataset.instances["layer"] == "nucleus").any():
+        yield "No patch has an annotated nucleus: every prediction counts as a false one."

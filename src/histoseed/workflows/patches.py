@@ -11,6 +11,7 @@ from histoseed.annotations import Instances
 from histoseed.errors import UnknownMppError
 from histoseed.geometry import Region, known_mpp, polygons_to_label
 from histoseed.settings import read_settings
+from histoseed.slides import normalised
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +79,7 @@ def predict_patch(
 
     from histoseed.inference import ArraySlide, Field, FieldSegmenter, Precision, TileGrid
 
-    with ArraySlide(image, mpp=mpp, name=name) as slide:
+    with normalised(ArraySlide(image, mpp=mpp, name=name), model.card.stain) as slide:
         width, height = slide.size
         field = Field.over(Region(0, 0, width, height), slide.size, mpp, model.card.mpp)
         grid = TileGrid(field, read_settings().tile_size)

@@ -1,4 +1,4 @@
-"""``segment``: every nucleus of a patch, a region or a whole slide."""
+"""``segment``: every nucleus, or every area, of a patch, a region or a whole slide."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from histoseed.errors import InputError
 from histoseed.geometry import Region
 from histoseed.slides import Slide, open_slide
 from histoseed.workflows.fingerprints import fingerprint, fingerprint_bytes
+from histoseed.workflows.memory import explains_memory, smaller_tiles
 from histoseed.workflows.progress import Progress, Silent
 from histoseed.workflows.runs import Run, open_run, run_status
-from histoseed.workflows.segment_plan import Format, ModelOptions, Plan, known_resolution, whole_pixels
+from histoseed.workflows.segment_plan import ModelOptions, Plan, known_resolution, whole_pixels
 
-__all__ = ["ALL_FORMATS", "segment", "segment_slides"]
-
-ALL_FORMATS: tuple[Format, ...] = ("geojson", "parquet", "labels", "overlay")
+__all__ = ["segment", "segment_slides"]
 
 RegionLike = Region | tuple[float, float, float, float]
 
 
+@explains_memory(smaller_tiles)
 def segment(
     source: str | Path | npt.NDArray[np.uint8],
     *,
     mpp: float | None = None,
     region: RegionLike | None = None,
     out: str | Path | None = None,
-    formats: Sequence[str] = ALL_FORMATS,
+    formats: Sequence[str] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     **options: Unpack[ModelOptions],
@@ -44,10 +44,12 @@ def segment(
         source: A file that :func:`histoseed.open_slide` reads, or an image (H, W, 3) uint8.
         mpp: Microns per pixel, where the file does not say it or says it wrong.
         region: x, y, width, height in level-0 pixels; None takes the whole slide. An object belongs to the region when
-            its centroid does; what surrounds the region is seen as context.
+            its centroid does, an area is cut at its border; what surrounds the region is seen as context.
         out: Folder for ``nuclei.geojson``, ``nuclei.parquet/``, ``labels.tif``, ``overlay.png``, ``summary.json`` and
-            ``run.json``. None writes nothing. An interrupted run with equal inputs and settings is resumed.
-        formats: Which of the files to write: geojson, parquet, labels, overlay.
+            ``run.json``; of a semantic model for ``areas.geojson`` and ``classes.tif`` instead of the first three. None
+            writes nothing. An interrupted run with equal inputs and settings is resumed.
+        formats: Which of the files to write: geojson, parquet, labels, overlay; of a semantic model geojson, classes,
+            overlay. None writes all of them.
         overwrite: Replace an earlier run at ``out``.
         progress: Told about every tile.
         **options: See :class:`~histoseed.workflows.segment_plan.ModelOptions`; ``model="bundled"`` by default.
@@ -55,7 +57,7 @@ def segment(
     Returns:
         The objects in level-0 pixels. ``score`` is the mean foreground probability over an object's pixels. Where the
         model has classes, ``class_name`` is the one of greatest summed probability, and the probabilities stand among
-        the measurements.
+        the measurements. Of a semantic model, the connected areas with their class, and neither score nor measurements.
 
     Raises:
         HistoseedError: see :mod:`histoseed.errors`; nothing is written then.
@@ -64,23 +66,24 @@ def segment(
     with _opened(source, mpp) as slide:
         known_resolution(slide)
         plan = Plan.of(options)
-        job = _Job(slide, plan, whole_pixels(region, slide.size), _identity(source, slide), told)
+        job = _Job(plan.stained(slide), plan, whole_pixels(region, slide.size), _identity(source, slide), told)
         if out is None:
             grid = plan.grid(slide, job.region)
-            instances = plan.segmenter(slide, grid, job.slide_id).all(job.watcher(len(grid)))
+            instances = plan.work(job.slide, grid, job.slide_id).all(job.watcher(len(grid)))
             told.done()
             return instances
-        chosen = _checked(formats)
+        chosen = plan.formats(formats)
         with open_run(Path(out), overwrite=overwrite, **job.described(chosen)) as run:
             return job.write(run, chosen, keep=True)[1]
 
 
+@explains_memory(smaller_tiles)
 def segment_slides(
     sources: Sequence[str | Path],
     *,
     out: str | Path,
     mpp: float | None = None,
-    formats: Sequence[str] = ALL_FORMATS,
+    formats: Sequence[str] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     **options: Unpack[ModelOptions],
@@ -105,12 +108,13 @@ def segment_slides(
     Raises:
         HistoseedError: see :mod:`histoseed.errors`.
     """
-    chosen, told = _checked(formats), progress or Silent()
+    told = progress or Silent()
     named = _folder_names([Path(source) for source in sources])
     for path in named.values():
         with open_slide(path, mpp=mpp) as slide:
             known_resolution(slide)
     plan = Plan.of(options)
+    chosen = plan.formats(formats)
     settings = plan.settings() | {"mpp": mpp, "formats": list(chosen)}
     several = _Several(plan, mpp, chosen, told)
     summaries: dict[str, dict[str, Any]] = {}
@@ -145,7 +149,7 @@ class _Job:
     slide_id: str
     told: Progress
 
-    def described(self, formats: tuple[Format, ...]) -> dict[str, Any]:
+    def described(self, formats: tuple[str, ...]) -> dict[str, Any]:
         """Arguments of :func:`open_run`."""
         r = self.region
         inputs = ({"slide": self.slide.path} if self.slide.path.is_file() else {}) | _model_input(self.plan)
@@ -158,29 +162,30 @@ class _Job:
         self.plan.grid(self.slide, r)  # what is wrong with the region is said before the folder is touched
         return {"verb": "segment", "inputs": inputs, "settings": settings, **self.plan.machine()}
 
-    def write(self, run: Run, formats: tuple[Format, ...], *, keep: bool) -> tuple[dict[str, Any], Instances]:
+    def write(self, run: Run, formats: tuple[str, ...], *, keep: bool) -> tuple[dict[str, Any], Instances]:
         """Find the objects and write the files."""
-        from histoseed.inference import DiskStore, Target, write_results
+        from histoseed.inference import Target
 
-        work = run.path(".work")
+        folder, product = run.path(".work"), self.plan.product
         grid = self.plan.grid(self.slide, self.region)
-        segmenter = self.plan.segmenter(self.slide, grid, self.slide_id, DiskStore(work / "tiles"))
-        with run.timing("objects"):
-            segmenter.find(self.watcher(len(grid)))
+        work = self.plan.work(self.slide, grid, self.slide_id, folder)
+        with run.timing(product.counted):
+            work.find(self.watcher(len(grid)))
         self.told.done()
-        target = Target(run.folder, work, formats, self.region, known_resolution(self.slide), self.facts())
+        target = Target(run.folder, folder, formats, self.region, known_resolution(self.slide), self.facts())
         with run.timing("files"):
             self.told.start(grid.rows, "rows", f"Writing {self.slide.path.name}")
-            summary, instances = write_results(segmenter, target, keep=keep, watch=lambda _: self.told.advance(1))
+            summary, instances = product.write(work, target, keep=keep, watch=lambda _: self.told.advance(1))
             self.told.done()
-        shutil.rmtree(work)
-        run.finish({"objects": summary["objects"], "region_mm2": summary["region_mm2"]})
+        shutil.rmtree(folder)
+        run.finish({product.counted: summary[product.counted], "region_mm2": summary["region_mm2"]})
         return summary, instances
 
-    def watcher(self, tiles: int) -> Callable[[int, int], None]:
+    def watcher(self, tiles: int) -> Callable[[int, int | None], None]:
         """Turns tiles into progress."""
         self.told.start(tiles, "tiles", f"Segmenting {self.slide.path.name}")
-        return lambda count, objects: self.told.advance(count, objects=objects)
+        counted = self.plan.product.counted
+        return lambda count, found: self.told.advance(count, **({} if found is None else {counted: found}))
 
     def facts(self) -> dict[str, Any]:
         """What ``summary.json`` says beside the figures."""
@@ -192,6 +197,7 @@ class _Job:
             "mpp": self.slide.mpp,
             "mpp_source": self.slide.mpp_source,
             "model": card.name,
+            "task": card.task,
             "model_mpp": card.mpp,
             "notes": list(self.slide.notes),
         }
@@ -203,13 +209,14 @@ class _Several:
 
     plan: Plan
     mpp: float | None
-    formats: tuple[Format, ...]
+    formats: tuple[str, ...]
     told: Progress
 
     def segment(self, path: Path, folder: Path) -> dict[str, Any]:
         """Segment one of them and return its summary."""
         with open_slide(path, mpp=self.mpp) as slide:
-            job = _Job(slide, self.plan, whole_pixels(None, slide.size), fingerprint(path), self.told)
+            stained = self.plan.stained(slide)
+            job = _Job(stained, self.plan, whole_pixels(None, slide.size), fingerprint(path), self.told)
             # The folder belongs to the run around it: a finished one that it does not know of is made again.
             again = run_status(folder) == "finished"
             with open_run(folder, overwrite=again, **job.described(self.formats)) as run:
@@ -228,14 +235,6 @@ def _identity(source: str | Path | npt.NDArray[np.uint8], slide: Slide) -> str:
     if isinstance(source, np.ndarray):
         return fingerprint_bytes(repr(source.shape).encode(), source.tobytes())
     return fingerprint(slide.path)
-
-
-def _checked(formats: Sequence[str]) -> tuple[Format, ...]:
-    unknown = [name for name in formats if name not in ALL_FORMATS]
-    if unknown or not formats:
-        what = f"There is no format {unknown[0]!r}." if unknown else "No format is named."
-        raise InputError(what, where="--format", fix=f"Use some of {', '.join(ALL_FORMATS)}.")
-    return tuple(name for name in ALL_FORMATS if name in formats)
 
 
 def _model_input(plan: Plan) -> dict[str, Path]:

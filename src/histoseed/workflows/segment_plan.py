@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from histoseed.errors import InputError, UnknownMppError
 from histoseed.geometry import Region
 from histoseed.settings import read_settings
-from histoseed.slides import Slide
+from histoseed.slides import Slide, normalised
 from histoseed.workflows.models import choose_device, choose_dtype, load_model, model_folder
 
 if TYPE_CHECKING:
-    from histoseed.inference import FieldSegmenter, Precision, TileGrid, TileStore
+    from histoseed.inference import FieldWork, Precision, Product, TileGrid
     from histoseed.segmenters import Segmenter
 
-__all__ = ["Format", "ModelOptions", "Plan", "known_resolution", "whole_pixels"]
+__all__ = ["ModelOptions", "Plan", "known_resolution", "whole_pixels"]
 
 COARSEST = 8.0
 """How many times coarser than the model's resolution a slide may be: at 2 mpp a nucleus is three pixels wide, and the
 pixels to compute grow with the square."""
-
-Format = Literal["geojson", "parquet", "labels", "overlay"]
 
 
 class ModelOptions(TypedDict, total=False):
@@ -95,6 +94,10 @@ class Plan:
         tile_size = options.get("tile_size") or read_settings().tile_size
         return cls(folded(model), folder, device, how, tile_size)
 
+    def stained(self, slide: Slide) -> Slide:
+        """The slide in the look that the model wants; its notes say where that could not be given."""
+        return normalised(slide, self.model.card.stain)
+
     def grid(self, slide: Slide, region: Region) -> TileGrid:
         """The tiles of a region.
 
@@ -112,11 +115,32 @@ class Plan:
         multiple = self.model.encoder.size_multiple
         return TileGrid(field, self.tile_size, STRIDE if STRIDE % multiple == 0 else multiple)
 
-    def segmenter(self, slide: Slide, grid: TileGrid, slide_id: str, store: TileStore | None = None) -> FieldSegmenter:
-        """What finds the objects of a grid; without a store it leaves nothing on the disk."""
-        from histoseed.inference import FieldSegmenter, MemoryStore
+    @property
+    def product(self) -> Product:
+        """What the model gives, by its task."""
+        from histoseed.inference import PRODUCTS
 
-        return FieldSegmenter(self.model, slide, grid, slide_id, self.how, store or MemoryStore())
+        return PRODUCTS[self.model.card.task]
+
+    def work(self, slide: Slide, grid: TileGrid, slide_id: str, folder: Path | None = None) -> FieldWork:
+        """What works on the tiles of a grid; without a folder it leaves nothing on the disk."""
+        return self.product.work(self.model, slide, grid, slide_id, self.how, folder)
+
+    def formats(self, asked: Sequence[str] | None) -> tuple[str, ...]:
+        """The files to write; None means all that the model's task has.
+
+        Raises:
+            InputError: a format that the task does not have, or none at all.
+        """
+        known = self.product.formats
+        if asked is None:
+            return known
+        unknown = [name for name in asked if name not in known]
+        if unknown or not asked:
+            task = self.model.card.task
+            what = f"A model of the task {task} has no format {unknown[0]!r}." if unknown else "No format is named."
+            raise InputError(what, where="--format", fix=f"Use some of {', '.join(known)}.")
+        return tuple(name for name in known if name in asked)
 
     def settings(self) -> dict[str, Any]:
         """What decides about the bytes of a result, for ``run.json``."""
@@ -127,6 +151,7 @@ class Plan:
             "model": card.name,
             "model_sha256": model_hash(self.model),
             "model_mpp": card.mpp,
+            "stain": card.model_dump(mode="json")["stain"],
             "tile_size": self.tile_size,
             "batch": self.how.batch,
         }

@@ -370,7 +370,7 @@ def test_run_lengths_that_are_not_exact_are_told_and_come_back_exact(tmp_path: P
     image = AnnotatedImage("a.png", (40, 30), Instances.build([shape]))
     path, said = written(tmp_path, image)
     assert len(said) == 1
-    assert "1 outlines are written as run lengths of whole pixels" in said[0]
+    assert "1 outline is written as run lengths of whole pixels" in said[0]
     found = FORM.read(path, ReadOptions(settings=Settings()))[0][0].instances
     assert shapely.hausdorff_distance(found.geometry[0], shape) < 1e-3
 

@@ -67,7 +67,7 @@ def test_measurements_that_json_does_not_know_are_told(tmp_path: Path) -> None:
     values = [{"a": np.nan, "b": 1.0}, {"a": np.inf}, {}]
     table = Instances.build([shapely.box(0, 0, 3, 4)] * 3, measurements=values)
     said = FORM.write(tmp_path / "a.geojson", [AnnotatedImage("x", None, table)], WriteOptions())
-    assert said == ["geojson: 2 measurements that are not finite numbers are left out."]
+    assert said == ["geojson: 2 measurements that are no finite numbers are left out."]
 
 
 def test_one_file_holds_one_image(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_classes_of_labels(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([[1, 1, 0], [0, 7, 300]]))
     images, said = FORM.read(tmp_path / "a.npy", ReadOptions(settings=Settings(), classes={"1": "rosé", "300": "b"}))
     assert images[0].instances.class_name.tolist() == ["rosé", None, "b"]
-    assert said == [f"{tmp_path / 'a.npy'}: 1 labels stand in no class (7)."]
+    assert said == [f"{tmp_path / 'a.npy'}: 1 label stands in no class (7)."]
 
 
 def test_every_loss_of_drawing_is_told(tmp_path: Path) -> None:
@@ -82,13 +82,13 @@ def test_every_loss_of_drawing_is_told(tmp_path: Path) -> None:
     # Of the second square 2 x 2 pixels lie on the first one, the third lies on it altogether; beside (8.5, 0.5) no
     # pixel has its centre.
     assert said == [
-        "labels: 1 boxes are left out.",
-        "labels: 1 points are left out.",
+        "labels: 1 box is left out.",
+        "labels: 1 point is left out.",
         "labels: the ids of 9 objects are not kept.",
         "labels: 2 outlines leave the image and are cut at its border.",
         "labels: the borders of 2 outlines move to the edges of pixels.",
         "labels: 8 pixels are lost where outlines overlap; later ones lie on top.",
-        "labels: 1 outlines are lost, since no pixel is left to them.",
+        "labels: 1 outline is lost, since no pixel is left to it.",
     ]
 
 

@@ -302,7 +302,7 @@ def test_a_mask_that_is_not_exact_is_told_and_comes_back_exact(tmp_path: Path) -
     ring = shapely.Point(15, 15).buffer(9) - shapely.Point(15, 15).buffer(3)
     said = FORM.write(tmp_path / "a.json", [image("a.png", ring)], WriteOptions())
     assert len(said) == 1
-    assert "1 outlines are written as masks of whole pixels" in said[0]
+    assert "1 outline is written as masks of whole pixels" in said[0]
     images, _ = FORM.read(tmp_path / "a.json", READ)
     assert shapely.hausdorff_distance(images[0].instances.geometry[0], ring) < 1e-3
 

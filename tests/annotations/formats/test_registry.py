@@ -15,7 +15,7 @@ from PIL import Image
 from histoseed.annotations.formats import FORMATS, Feature, detect, file_stems, format_of_name, named_format
 from histoseed.annotations.formats.base import Statement
 from histoseed.annotations.formats.json_heads import json_head
-from histoseed.errors import InputError
+from histoseed.errors import AnnotationError, InputError
 
 ROOT = Path(__file__).parents[3]
 
@@ -86,9 +86,9 @@ def test_the_content_goes_before_the_suffix(tmp_path: Path) -> None:
     ("file", "data", "what", "listed"),
     [
         ("a.txt", b"some text", "No annotation format is recognised", "geojson, coco, asap"),
-        ("a.json", b"{}", "Several annotation formats fit", "geojson, coco, cytomine, labelme"),
-        ("a.json", b"", "Several annotation formats fit", "geojson, coco, cytomine, labelme"),
-        ("a.xml", b"<Unknown/>", "Several annotation formats fit", "asap, aperio"),
+        ("a.json", b"{}", "No annotation format is recognised", "geojson, coco, cytomine, labelme"),
+        ("a.json", b"", "No annotation format is recognised", "geojson, coco, cytomine, labelme"),
+        ("a.xml", b"<Unknown/>", "No annotation format is recognised", "asap, aperio"),
     ],
 )
 def test_what_is_not_recognised(tmp_path: Path, file: str, data: bytes, what: str, listed: str) -> None:
@@ -97,6 +97,37 @@ def test_what_is_not_recognised(tmp_path: Path, file: str, data: bytes, what: st
         detect(tmp_path / file)
     assert caught.value.where == str(tmp_path / file)
     assert f"--from FORMAT; one of {listed}" in str(caught.value.fix)
+
+
+BOMB = b"""<!-- x --><!DOCTYPE a [ <!ENTITY b "c"> <!ENTITY d "&b;&b;&b;&b;"> ]>"""
+
+
+@pytest.mark.parametrize("head", [b'<?xml version="1.0"?>\n' + BOMB, b"\xef\xbb\xbf " + BOMB, BOMB.lower()])
+@pytest.mark.parametrize("body", [b"<ASAP_Annotations>&d;</ASAP_Annotations>", b"<Annotations/>", b"<x>&d;</x>", b""])
+def test_entities_are_refused_before_a_format_is_asked_for(tmp_path: Path, head: bytes, body: bytes) -> None:
+    (tmp_path / "a.xml").write_bytes(head + body)
+    with pytest.raises(AnnotationError, match="document type declaration") as caught:
+        detect(tmp_path / "a.xml")
+    assert caught.value.where == str(tmp_path / "a.xml")
+
+
+def test_a_doctype_within_a_comment_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text("<!-- <!DOCTYPE a> --><Annotations/>")
+    assert detect(tmp_path / "a.xml").name == "aperio"
+
+
+def test_files_of_other_programs_are_called_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"id": "1", "slideId": "2", "content": [], "persistentId": 3}))
+    with pytest.raises(InputError, match=r"Sectra.*not read"):
+        detect(tmp_path / "a.json")
+
+
+def test_real_sectra_files_are_not_taken_for_another_format(shared_data: Path) -> None:
+    files = sorted((shared_data / "annotation_format_fixtures" / "sectra").glob("*.json"))
+    assert len(files) == 2
+    for path in files:
+        with pytest.raises(InputError, match="Sectra"):
+            detect(path)
 
 
 def test_folders_that_are_not_recognised(tmp_path: Path) -> None:

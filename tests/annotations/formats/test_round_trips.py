@@ -28,8 +28,8 @@ VECTOR = [name for name, one in FORMATS.items() if "overlap" in one.holds]
 RASTER = [name for name, one in FORMATS.items() if "overlap" not in one.holds]
 
 TOLD = {
-    "box": "boxes",
-    "point": "points",
+    "box": " box",
+    "point": " point",
     "holes": "holes",
     "parts": "several parts",
     "overlap": "overlap",
@@ -259,7 +259,7 @@ def test_nothing_is_told_where_nothing_is_lost(again: Callable[..., Any], one: F
     table = Instances.build([shapely.box(3, 4, 9, 12)])
     _, said = again(one, table)
     said = [sentence for sentence in said if "not at hand" not in sentence]
-    assert said == ([] if "id" in one.holds else [f"{one.name}: the ids of 1 objects are not kept."])
+    assert said == ([] if "id" in one.holds else [f"{one.name}: the id of 1 object is not kept."])
 
 
 def test_what_is_said_about_the_image_is_exact(again: Callable[..., Any], one: Format) -> None:

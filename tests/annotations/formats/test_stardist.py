@@ -37,7 +37,7 @@ def test_pairs_are_read_and_holes_stay(tmp_path: Path) -> None:
     ring = images[1].instances.geometry[0]
     assert ring.area == 8  # specification 16.7: StarDist fills holes; nothing is altered here
     assert len(ring.interiors) == 1
-    assert said == [f"{tmp_path}: 1 objects have holes; StarDist fills them when it trains, here they are kept."]
+    assert said == [f"{tmp_path}: 1 object has holes; StarDist fills them when it trains, here they are kept."]
     assert detect(tmp_path) is FORM
 
 
@@ -67,7 +67,7 @@ def test_all_missing_partners_are_named(tmp_path: Path) -> None:
     for stem in "bd":
         pair(tmp_path, stem, RING)
     (tmp_path / "images" / "a.tif").unlink()
-    with pytest.raises(AnnotationError, match=r"1 masks have no image: a\."):
+    with pytest.raises(AnnotationError, match=r"1 mask has no image: a\."):
         FORM.read(tmp_path, READ)
     Image.new("RGB", (4, 3)).save(tmp_path / "images" / "b.png")
     with pytest.raises(AnnotationError, match=r"b\.png and b\.tif have the same stem"):
@@ -119,7 +119,7 @@ def test_images_are_written_beside_their_masks(tmp_path: Path) -> None:
 def test_images_that_are_not_at_hand_are_told(tmp_path: Path) -> None:
     image = AnnotatedImage("a.png", (12, 8), Instances.empty())
     said = FORM.write(tmp_path / "out", [image], WriteOptions())
-    assert said == ["stardist: 1 images are not at hand; put them in images/ under the names of their masks."]
+    assert said == ["stardist: 1 image is not at hand; put it in images/, named like the masks."]
     assert not list((tmp_path / "out" / "images").iterdir())
 
 

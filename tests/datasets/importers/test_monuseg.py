@@ -159,7 +159,7 @@ def test_a_round_trip(source: Path, tmp_path: Path):
     assert set(np.unique(labels)) == {0, 1, 2, 3, 4, 5, 6}
     assert labels[15, 19] == 2  # of overlapping outlines the later one lies on top
     assert labels[40, 20] == 0  # the hole
-    assert any("1 outlines that cross themselves" in text for text in dataset.info.known_problems)
+    assert any("1 outline that crosses itself was repaired" in text for text in dataset.info.known_problems)
 
 
 def test_missing_annotations_are_named(source: Path):

@@ -31,6 +31,7 @@ from histoseed.datasets.importers.nucls_classes import CLASS_OF
 from histoseed.datasets.intake.content import Collection
 from histoseed.errors import DatasetError, HistoseedError, InputError, LimitError
 from histoseed.settings import Settings
+from histoseed.wording import agreed
 
 SETTINGS = Settings()
 
@@ -100,11 +101,17 @@ def test_what_was_changed_is_said_with_counts(tmp_path: Path):
     assert said == {
         "{count} {outline|outlines} of less than three different vertices {was|were} left out": 1,
         "{count} {outline that crosses itself was|outlines that cross themselves were} repaired": 1,
-        "{count} {outline does not end where it begins and was|outlines do not end where they begin and were} closed": 1,
+        (
+            "{count} {outline does not end where it begins and was|"
+            "outlines do not end where they begin and were} closed"
+        ): 1,
         "{count} {outline is an upright rectangle|outlines are upright rectangles}, which no nucleus is": 1,
         "{count} {object|objects} left the image and {was|were} cut at its border": 1,
         "{count} {object lies|objects lie} outside the image and {was|were} left out": 1,
-        "{count} {nucleus has|nuclei have} no class (ambiguous or unlabeled) and {counts as nucleus|count as nuclei}, not in classification": 1,
+        (
+            "{count} {nucleus has|nuclei have} no class (ambiguous or unlabeled) and "
+            "{counts as nucleus|count as nuclei}, not in classification"
+        ): 1,
     }
 
 
@@ -145,7 +152,9 @@ def test_outside_the_field_of_view_is_ignored_but_for_nuclei_that_reach_out(tmp_
 def test_without_a_table_of_fields_nothing_is_ignored(tmp_path: Path):
     folder = write_nucls(tmp_path)
     (folder / "csv" / "ALL_FOV_LOCATIONS.csv").unlink()
-    assert _read(collect(folder, settings=SETTINGS)).ignore is None
+    collection = collect(folder, settings=SETTINGS)
+    assert _read(collection).ignore is None
+    assert ["There is no all_fov_locations.csv" in remark.text for _, remark in collection.remarks] == [True]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +193,12 @@ def test_raters_become_patches_of_one_slide(tmp_path: Path):
     assert places == {("TCGA-A1-A0SP", "TCGA-A1-A0SP-DX1", 7053.0, 53967.0)}
     assert collection.info.name == "nucls unbiased-control"
     # the fourth picture is of another set
-    assert [(r.text, r.count) for _, r in collection.remarks] == [
+    (fields, pictures), (other, one) = [(remark.text, remark.count) for _, remark in collection.remarks]
+    assert (pictures, one) == (3, 1)
+    assert agreed(fields, 1) == (
+        "There is no all_fov_locations.csv: 1 picture has no field of view, and nothing is ignored around it"
+    )
+    assert [(other, one)] == [
         ("{count} {picture or table belongs|pictures or tables belong} to another part and {was|were} left out", 1)
     ]
     assert len(collect(folder, part="evaluation", settings=SETTINGS).items) == 1
@@ -202,7 +216,11 @@ def test_marks_of_fields_are_no_nuclei(tmp_path: Path):
     write_picture(tmp_path, A, [*rows, ("correction_FOV_reviewed_maha", "", "", "rectangle", box(0, 0, 70, 60))])
     content = _read(collect(tmp_path, settings=SETTINGS))
     assert content.objects.class_name.tolist() == ["fibroblast"]
-    assert _texts(content)["{count} {row marks a field of view, is no nucleus and was|rows mark a field of view, are no nuclei and were} left out"] == 2
+    text = (
+        "{count} {row marks a field of view, is no nucleus and was|"
+        "rows mark a field of view, are no nuclei and were} left out"
+    )
+    assert _texts(content)[text] == 2
 
 
 def test_the_earlier_release_calls_the_class_group(tmp_path: Path):

@@ -85,7 +85,7 @@ def test_the_metadata_as_a_bare_list(tmp_path: Path):
     with pytest.raises(DatasetError, match="by its order 001 is of 'test' instead of 'train'"):
         collect(folder, settings=SETTINGS)
     write_metadata(folder, {"001": entries["001"]}, listed=True)
-    with pytest.raises(DatasetError, match="1 entries without numbers, and there are 4 pairs"):
+    with pytest.raises(DatasetError, match="1 entry without numbers, and there are 4 pairs"):
         collect(folder, settings=SETTINGS)
 
 

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage import measure
 
+from fixtures import pannuke as pannuke_fixture
 from fixtures.pannuke import (
     CLASS_NAMES,
     SIDE,
@@ -31,6 +33,7 @@ from fixtures.pannuke import (
 from histoseed.datasets.importers import import_dataset
 from histoseed.datasets.importers.pannuke import CARD, collect, fuse_channels
 from histoseed.datasets.intake.content import Collection
+from histoseed.datasets.intake.objects import fuse_masks
 from histoseed.errors import DatasetError, HistoseedError, LimitError
 from histoseed.settings import Settings
 
@@ -113,6 +116,7 @@ def _channels(draw: st.DrawFn) -> np.ndarray:
     return np.array(draw(values), np.int32).reshape(5, 3, 4) * draw(st.sampled_from([1, 7, 100_000]))
 
 
+@settings(deadline=None)
 @given(_channels())
 def test_fusion_against_one_pixel_at_a_time(channels: np.ndarray):
     nuclei = [(c, int(n)) for c in range(5) for n in np.unique(channels[c]) if n]
@@ -128,6 +132,31 @@ def test_fusion_against_one_pixel_at_a_time(channels: np.ndarray):
     assert fused.class_of == {label: CLASSES[nuclei[label - 1][0]] for label in visible}
     assert fused.pixels_lost == painted - np.count_nonzero(expected)
     assert fused.objects_lost == len(nuclei) - len(visible)
+    assert fused.divided == sum(
+        measure.label(expected == k, connectivity=2).max() > measure.label(channels[c] == n, connectivity=2).max()
+        for k, (c, n) in enumerate(nuclei, start=1)
+    )
+    one_by_one = fuse_masks(((channels[c] == n, CLASSES[c]) for c, n in nuclei), (3, 4))
+    np.testing.assert_array_equal(one_by_one.labels, fused.labels)
+    assert (one_by_one.divided, one_by_one.class_of) == (fused.divided, fused.class_of)
+
+
+@WRITERS
+def test_nuclei_that_fall_into_parts_and_that_are_hidden_are_told(tmp_path: Path, write: Callable[[Path], None]):
+    def across(*arguments: Any) -> np.ndarray:
+        out = masks(*arguments)
+        out[0, 2:8, 14:16, 4] = 77  # lies across the second nucleus of class 0
+        out[0, 8:12, 6:8, 4] = 78  # takes a part of the one of class 1 and leaves it in one piece
+        return out
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pannuke_fixture, "masks", across)
+        write(tmp_path)
+    data = import_dataset("pannuke", tmp_path, tmp_path / "ds")
+    text = "3 objects fall into several parts where others lie on top; each stays one object (3 images: fold1-0000, "
+    assert any(text in problem for problem in data.info.known_problems)
+    assert any("3 whole objects of 6 patches are hidden" in problem for problem in data.info.known_problems)
+    data.verify()
 
 
 @pytest.mark.parametrize("name", ["Fold {}", "fold{}", "fold_{}/Fold {}", "download/fold{}"])

@@ -93,7 +93,7 @@ def test_what_was_changed_is_said_with_counts(tmp_path: Path):
     write_puma(tmp_path)
     assert _texts(_first(tmp_path)) == {
         "Transparent pixels were laid over white": 0,
-        "nuclei: An outline that crosses itself was repaired: {count} features": 1,
+        "nuclei: An outline that crosses itself was repaired: {count} {feature|features}": 1,
         "nuclei: {count} {object has|objects have} no class": 1,
         "nuclei: {count} {object|objects} left the image and {was|were} cut at its border": 1,
         "nuclei: {count} {object lies|objects lie} outside the image and {was|were} left out": 1,

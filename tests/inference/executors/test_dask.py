@@ -15,8 +15,8 @@ import pytest
 
 from fixtures.executor_processes import Parent, alive, records, wait_for
 from fixtures.executor_units import break_down, draw, environment, wait_first
-from histoseed.errors import DependencyError, InputError, OutputError
-from histoseed.inference.executors import ClusterError, DaskExecutor, SerialExecutor, Unit, remote
+from histoseed.errors import ClusterError, DependencyError, InputError, OutputError
+from histoseed.inference.executors import DaskExecutor, SerialExecutor, Unit, remote
 
 # A busy disk, or a machine without any network, is no fault of ours.
 pytestmark = [

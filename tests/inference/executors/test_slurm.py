@@ -14,9 +14,8 @@ import pytest
 
 from fixtures.executor_processes import queued, records, wait_for
 from fixtures.executor_units import break_down, draw, wait_first
-from histoseed.errors import DependencyError, InputError
+from histoseed.errors import ClusterError, DependencyError, InputError
 from histoseed.inference.executors import (
-    ClusterError,
     ProcessExecutor,
     SlurmExecutor,
     SlurmPool,

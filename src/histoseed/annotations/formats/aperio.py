@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from histoseed.annotations.classifications import class_color
+from histoseed.annotations.class_colors import palette
 from histoseed.annotations.formats.aperio_regions import AperioRegion, aperio_mpp, read_aperio_regions
 from histoseed.annotations.formats.base import (
     AnnotatedImage,
@@ -91,10 +91,10 @@ def _lines(image: AnnotatedImage) -> Iterator[str]:
     table = image.instances
     yield f'<Annotations MicronsPerPixel="{"" if image.mpp is None else float(image.mpp)!r}">'
     layers: list[str | None] = [*table.classes(), *([None] if None in set(table.class_name) else [])]
+    colors = palette(table.classes(), table.colors)
     region_ids = count(1)
     for number, name in enumerate(layers, 1):
-        color = "#000000" if name is None else table.colors.get(name, class_color(name))
-        red, green, blue = bytes.fromhex(color[1:])
+        red, green, blue = bytes.fromhex("000000" if name is None else colors[name][1:])
         stated = {
             "Id": str(number),
             "Name": name or "",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import shapely
 
-from histoseed.annotations.classifications import class_color
+from histoseed.annotations.class_colors import palette
 from histoseed.annotations.formats.asap_shapes import AsapShape, read_asap_shapes
 from histoseed.annotations.formats.base import (
     AnnotatedImage,
@@ -72,7 +72,7 @@ def _write(path: Path, images: Sequence[AnnotatedImage], options: WriteOptions) 
 
 
 def _lines(table: Instances) -> Iterator[str]:
-    colors = {name: table.colors.get(name, class_color(name)) for name in table.classes()}
+    colors = palette(table.classes(), table.colors)
     with_holes = shapely.get_num_interior_rings(shapely.get_parts(table.geometry)).any()
     groups = {**({_HOLES: "#000000"} if with_holes else {}), **colors}
     yield "<ASAP_Annotations>"

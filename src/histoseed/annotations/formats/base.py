@@ -14,6 +14,7 @@ import shapely
 from histoseed.annotations.instances import Instances
 from histoseed.errors import InputError, OutputError
 from histoseed.settings import Settings, read_settings
+from histoseed.wording import Tally
 
 __all__ = [
     "IGNORE_CLASS",
@@ -142,7 +143,7 @@ def single(name: str, path: Path, images: Sequence[AnnotatedImage]) -> Annotated
     """
     if len(images) != 1:
         fix = "Write one file an image."
-        raise InputError(f"A {name} file holds one image, and {len(images)} are given.", where=path, fix=fix)
+        raise InputError(f"A {name} file holds one image, and {len(images):,} are given.", where=path, fix=fix)
     return images[0]
 
 
@@ -210,20 +211,20 @@ def losses(
         "id": sum(len(t) for t in tables),
     }
     texts = {
-        "box": "{n} boxes are left out" if raster else "{n} boxes become outlines",
-        "point": "{n} points are left out",
-        "holes": "{n} outlines lose their holes",
-        "parts": "{n} objects of several parts become several objects",
-        "class": "the classes of {n} objects are not kept",
-        "color": "{n} class colours are not kept",
-        "score": "the scores of {n} objects are not kept",
-        "quality": "the qualities of {n} objects are not kept",
-        "source": "the sources of {n} objects are not kept",
-        "locked": "{n} locks are not kept",
-        "measurements": "the measurements of {n} objects are not kept",
-        "id": "the ids of {n} objects are not kept",
+        "box": f"{{count}} {{box|boxes}} {'{is|are} left out' if raster else '{becomes an outline|become outlines}'}",
+        "point": "{count} {point is|points are} left out",
+        "holes": "{count} {outline loses its|outlines lose their} holes",
+        "parts": "{count} {object|objects} of several parts {becomes|become} several objects",
+        "class": "the {class|classes} of {count} {object is|objects are} not kept",
+        "color": "{count} class {colour is|colours are} not kept",
+        "score": "the {score|scores} of {count} {object is|objects are} not kept",
+        "quality": "the {quality|qualities} of {count} {object is|objects are} not kept",
+        "source": "the {source|sources} of {count} {object is|objects are} not kept",
+        "locked": "{count} {lock is|locks are} not kept",
+        "measurements": "the measurements of {count} {object|objects} are not kept",
+        "id": "the {id|ids} of {count} {object is|objects are} not kept",
     }
-    return [f"{name}: {texts[key].format(n=n)}." for key, n in found.items() if n and key not in holds]
+    return [Tally(f"{name}: {texts[key]}.", n) for key, n in found.items() if n and key not in holds]
 
 
 def _with_holes(table: Instances) -> int:

@@ -35,6 +35,7 @@ from histoseed.annotations.formats.outlines import check_written
 from histoseed.annotations.formats.rows import OWN_KEY, own_fields, positions
 from histoseed.errors import InputError
 from histoseed.files import atomic_path
+from histoseed.wording import Tally
 
 __all__ = ["FORMAT"]
 
@@ -73,10 +74,11 @@ def _write(path: Path, images: Sequence[AnnotatedImage], options: WriteOptions) 
                 first = False
         stream.write(b"\n]}\n")
     if inexact:
-        said.append(
-            f"{_NAME}: {inexact} outlines are written as run lengths of whole pixels; "
-            f"their exact shape stands beside them, where other programs do not look."
+        text = (
+            "{count} {outline is|outlines are} written as run lengths of whole pixels; "
+            "{its|their} exact shape stands beside {it|them}, where other programs do not look."
         )
+        said.append(Tally(f"{_NAME}: {text}", inexact))
     return [*losses(_NAME, _HOLDS, images), *said]
 
 

@@ -16,6 +16,7 @@ from histoseed.annotations.labels import labels_from_instances
 from histoseed.annotations.limits import over_limit
 from histoseed.geometry import label_to_polygons
 from histoseed.settings import Settings
+from histoseed.wording import Tally, agreed, some
 
 __all__ = ["RASTER_HOLDS", "Cost", "draw", "drawing_losses", "on_pixel_edges", "trace"]
 
@@ -75,12 +76,14 @@ def drawing_losses(name: str, images: Sequence[AnnotatedImage], costs: Sequence[
     """Sentences about everything that is lost when images become label images."""
     cut, moved, pixels, objects = np.array([*costs, (0, 0, 0, 0)]).sum(axis=0).tolist()
     texts = {
-        f"{cut} outlines leave the image and are cut at its border": cut,
-        f"the borders of {moved} outlines move to the edges of pixels": moved,
-        f"{pixels} pixels are lost where outlines overlap; later ones lie on top": pixels,
-        f"{objects} outlines are lost, since no pixel is left to them": objects,
+        "{count} {outline leaves the image and is|outlines leave the image and are} cut at its border": cut,
+        "the {border|borders} of {count} {outline moves|outlines move} to the edges of pixels": moved,
+        "{count} {pixel is|pixels are} lost where outlines overlap; later ones lie on top": pixels,
+        "{count} {outline is lost, since no pixel is left to it|outlines are lost, since no pixel is left to them}": (
+            objects
+        ),
     }
-    said = [f"{name}: {text}." for text, count in texts.items() if count]
+    said = [Tally(f"{name}: {text}.", count) for text, count in texts.items() if count]
     return [*losses(name, RASTER_HOLDS, images, raster=True), *said]
 
 
@@ -112,7 +115,8 @@ def trace(
     said = []
     if classes and None in names:
         without = [text for text, name in zip(texts, names, strict=True) if name is None]
-        said.append(f"{where}: {len(without)} labels stand in no class ({', '.join(without[:3])}).")
+        stand = agreed("{count} {label stands|labels stand}", len(without))
+        said.append(f"{where}: {stand} in no class ({some(without)}).")
     return Instances.build(outlines, class_name=names, id=stable_ids(texts, list(outlines))), said
 
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from histoseed.errors import InputError, OutputError
 from histoseed.files import staged_folder
+from histoseed.wording import counted
 
 __all__ = ["IMAGE_SUFFIXES", "file_stems", "filled_folder"]
 
@@ -46,7 +47,7 @@ def file_stems(names: Sequence[str]) -> list[str]:
     often = Counter(stem.lower() for stem in stems)
     twice = [name for name, stem in zip(names, stems, strict=True) if often[stem.lower()] > 1]
     if twice:
-        what = f"{len(twice)} images would get a file of the same name, among them {twice[0]!r}."
+        what = f"{counted(len(twice), 'image')} would get a file of the same name, among them {twice[0]!r}."
         raise InputError(what, fix="Rename them, or write a format that holds several images, for instance coco.")
     return stems
 
@@ -72,7 +73,7 @@ def filled_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
         new = _files(stage)
         lost = sorted(_files(target) - new)
         if lost:
-            what = f"{len(lost)} files in the folder would be lost, among them {lost[0]}."
+            what = f"{counted(len(lost), 'file')} in the folder would be lost, among them {lost[0]}."
             raise OutputError(what, where=target, fix="Choose another folder, or remove them yourself.")
 
 

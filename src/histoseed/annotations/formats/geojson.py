@@ -24,6 +24,7 @@ from histoseed.annotations.formats.base import (
 from histoseed.annotations.formats.json_heads import json_head
 from histoseed.annotations.geojson_reader import read_geojson
 from histoseed.annotations.geojson_writer import write_geojson
+from histoseed.wording import Tally
 
 __all__ = ["FORMAT"]
 
@@ -51,7 +52,8 @@ def _write(path: Path, images: Sequence[AnnotatedImage], options: WriteOptions) 
     said = losses(_NAME, _HOLDS, images)
     strange = sum(not math.isfinite(value) for values in image.instances.measurements for value in values.values())
     if strange:
-        said.append(f"{_NAME}: {strange} measurements that are not finite numbers are left out.")
+        text = "{count} {measurement that is no finite number is|measurements that are no finite numbers are} left out."
+        said.append(Tally(f"{_NAME}: {text}", strange))
     return said
 
 

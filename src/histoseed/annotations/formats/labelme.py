@@ -36,6 +36,7 @@ from histoseed.annotations.formats.rows import OWN_KEY, own_fields, positions
 from histoseed.errors import AnnotationError
 from histoseed.files import write_bytes
 from histoseed.settings import Settings
+from histoseed.wording import Tally
 
 __all__ = ["FORMAT"]
 
@@ -92,10 +93,11 @@ def _write(path: Path, images: Sequence[AnnotatedImage], options: WriteOptions) 
                 (stage / f"{stem}.json").write_bytes(data)
                 inexact += count
     if inexact:
-        said.append(
-            f"{_NAME}: {inexact} outlines are written as masks of whole pixels; "
-            f"their exact shape stands beside them, where other programs do not look."
+        text = (
+            "{count} {outline is|outlines are} written as masks of whole pixels; "
+            "{its|their} exact shape stands beside {it|them}, where other programs do not look."
         )
+        said.append(Tally(f"{_NAME}: {text}", inexact))
     return said
 
 

@@ -21,6 +21,8 @@ from histoseed.annotations.formats import (
     stardist,
 )
 from histoseed.annotations.formats.base import Format
+from histoseed.annotations.formats.json_heads import json_head
+from histoseed.annotations.formats.xml_files import refuse_doctype
 from histoseed.errors import InputError
 
 __all__ = ["FORMATS", "detect", "format_of_name", "named_format"]
@@ -65,18 +67,36 @@ def detect(path: Path | str) -> Format:
 
     Raises:
         InputError: there is no such file or folder, or no format or several formats fit.
+        AnnotationError: XML with a document type declaration, which no reader takes.
     """
     path = Path(path)
     if not path.exists():
         raise InputError("There is no such file or folder.", where=path, fix="Look at the name.")
-    fitting = [one for one in FORMATS.values() if one.sniff(path)]
+    if path.is_file():
+        refuse_doctype(path)
+    by_content = fitting = [one for one in FORMATS.values() if one.sniff(path)]
     if len(fitting) != 1 and path.is_file():
-        by_name = _longest(path.name, fitting or FORMATS.values())
-        fitting = by_name or fitting
+        fitting = _longest(path.name, fitting or FORMATS.values()) or fitting
     if len(fitting) == 1:
         return fitting[0]
-    what = "Several annotation formats fit." if fitting else "No annotation format is recognised."
+    foreign = None if by_content else _foreign(path)
+    if foreign is not None:
+        what = f"This looks like a file of {foreign}, which is not read."
+        raise InputError(what, where=path, fix="Export a format that docs/formats.md lists.")
+    what = "Several annotation formats fit." if by_content else "No annotation format is recognised."
     raise InputError(what, where=path, fix=_say_it("--from", fitting))
+
+
+_FOREIGN: Mapping[str, frozenset[str]] = MappingProxyType(
+    {"Sectra, with places as shares of the image": frozenset({"slideId", "content", "persistentId"})}
+)
+"""Programs whose JSON is known and not read, by keys that stand in it."""
+
+
+def _foreign(path: Path) -> str | None:
+    """The program that a JSON file is known to come from, None for files that nobody knows."""
+    head = json_head(path) if path.is_file() else None
+    return next((name for name, keys in _FOREIGN.items() if head is not None and keys <= head.keys), None)
 
 
 def format_of_name(path: Path | str) -> Format:

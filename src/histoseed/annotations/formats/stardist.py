@@ -24,6 +24,7 @@ from histoseed.annotations.formats.drawing import RASTER_HOLDS, Cost, draw, draw
 from histoseed.annotations.formats.folders import file_stems, filled_folder
 from histoseed.annotations.label_images import read_label_image, write_label_image
 from histoseed.errors import AnnotationError
+from histoseed.wording import Tally, agreed, some
 
 __all__ = ["FORMAT"]
 
@@ -54,7 +55,8 @@ def _read(path: Path, options: ReadOptions) -> tuple[list[AnnotatedImage], list[
         found.append(AnnotatedImage(images.get(stem, mask).name, size, objects))
         said += more
     if holes:
-        said.append(f"{path}: {holes} objects have holes; StarDist fills them when it trains, here they are kept.")
+        text = "{count} {object has|objects have} holes; StarDist fills them when it trains, here they are kept."
+        said.append(f"{path}: {agreed(text, holes)}")
     return found, said
 
 
@@ -68,8 +70,8 @@ def _pairs(path: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     if not masks:
         raise AnnotationError("There is no mask.", where=path / _MASKS, fix="Give the folder of finished pairs.")
     if images:
-        _refuse(sorted(images.keys() - masks.keys()), "images have no mask", path)
-        _refuse(sorted(masks.keys() - images.keys()), "masks have no image", path)
+        _refuse(sorted(images.keys() - masks.keys()), "{count} {image has|images have} no mask", path)
+        _refuse(sorted(masks.keys() - images.keys()), "{count} {mask has|masks have} no image", path)
     return masks, images
 
 
@@ -88,9 +90,8 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _refuse(stems: Sequence[str], what: str, path: Path) -> None:
     if stems:
-        some = ", ".join(stems[:_NAMED]) + (", ..." if len(stems) > _NAMED else "")
         fix = "Both folders hold files of the same names."
-        raise AnnotationError(f"{len(stems)} {what}: {some}.", where=path, fix=fix)
+        raise AnnotationError(f"{agreed(what, len(stems))}: {some(stems, _NAMED)}.", where=path, fix=fix)
 
 
 def _write(path: Path, images: Sequence[AnnotatedImage], options: WriteOptions) -> list[str]:
@@ -108,9 +109,8 @@ def _write(path: Path, images: Sequence[AnnotatedImage], options: WriteOptions) 
     said = drawing_losses(_NAME, images, costs)
     without = sum(image.pixels is None for image in images)
     if without:
-        said.append(
-            f"{_NAME}: {without} images are not at hand; put them in {_IMAGES}/ under the names of their masks."
-        )
+        text = "{count} {image is|images are} not at hand; put {it|them} in images/, named like the masks."
+        said.append(Tally(f"{_NAME}: {text}", without))
     return said
 
 

@@ -26,11 +26,14 @@ from histoseed.errors import AnnotationError
 from histoseed.files import atomic_path
 from histoseed.settings import Settings
 
-__all__ = ["attributes", "decimals", "first_tag", "flag", "position", "walk_xml", "write_xml"]
+__all__ = ["attributes", "decimals", "first_tag", "flag", "position", "refuse_doctype", "walk_xml", "write_xml"]
 
 _SNIFFED = 4096
 
 _TAG = re.compile(rb"<([A-Za-z_][\w.:-]*)")
+
+_DOCTYPE = re.compile(rb"\A(?:<\?.*?\?>|<!--.*?-->|\s)*<!DOCTYPE", re.DOTALL | re.IGNORECASE)
+"""A document type declaration, before which instructions and comments may stand."""
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold, not even escaped."""
@@ -41,16 +44,37 @@ def first_tag(path: Path) -> str | None:
 
     Cheap: for telling formats apart. A file that begins well may still be damaged.
     """
-    try:
-        with path.open("rb") as stream:
-            text = stream.read(_SNIFFED).removeprefix(b"\xef\xbb\xbf").lstrip()
-    except OSError:
-        return None
+    text = _head(path)
     while text.startswith((b"<?", b"<!")):
         end = b"-->" if text.startswith(b"<!--") else b"?>" if text.startswith(b"<?") else b">"
         text = text.partition(end)[2].lstrip()
     found = _TAG.match(text)
     return found.group(1).decode("ascii", "replace") if found else None
+
+
+def refuse_doctype(path: Path) -> None:
+    """Refuse a file that begins as XML with a document type declaration, before anybody asks what format it has.
+
+    Raises:
+        AnnotationError: it does.
+    """
+    text = _head(path)
+    if text.startswith(b"<") and _DOCTYPE.search(text):
+        raise _refused("a document type declaration", path)
+
+
+def _refused(found: str, path: Path) -> AnnotationError:
+    what = f"The XML holds {found}, which can make a small file grow without end or read other files; it is refused."
+    return AnnotationError(what, where=path, fix="Remove it; annotation files need none.")
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file, empty where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_SNIFFED).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except OSError:
+        return b""
 
 
 def walk_xml(
@@ -89,10 +113,7 @@ def walk_xml(
         raise AnnotationError(what, where=path, fix="Export the file again.") from error
     except DefusedXmlException as error:
         found = "a document type declaration" if isinstance(error, DTDForbidden) else "entities"
-        what = (
-            f"The XML holds {found}, which can make a small file grow without end or read other files; it is refused."
-        )
-        raise AnnotationError(what, where=path, fix="Remove it; annotation files need none.") from error
+        raise _refused(found, path) from error
     except (OSError, ValueError, LookupError) as error:  # the last two: an encoding that does not exist
         raise AnnotationError(f"The file cannot be read ({error}).", where=path) from error
 

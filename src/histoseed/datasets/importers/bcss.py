@@ -24,12 +24,12 @@ import numpy as np
 from histoseed.annotations import read_label_image
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.intake.content import Collection, Item, PatchContent, Remark
-from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.intake.support import class_codes, find_folder, info_of, pairs_by_stem, read_rgb, stems, tcga
 from histoseed.datasets.writer import PatchFacts
 from histoseed.errors import DatasetError
 from histoseed.geometry import known_mpp
 from histoseed.settings import Settings
+from histoseed.wording import some
 
 __all__ = ["CARD", "collect"]
 

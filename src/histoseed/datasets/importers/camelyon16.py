@@ -36,14 +36,14 @@ from histoseed.annotations import Instances
 from histoseed.annotations.formats.asap import AsapShape, read_asap_shapes
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.importers.nucls_csv import read_lines
-from histoseed.datasets.importers.puma import counted
 from histoseed.datasets.intake.content import Collection, Item, PatchContent, Remark, SlideArea, object_ids
-from histoseed.datasets.intake.remarks import some
-from histoseed.datasets.intake.support import clipped, info_of, stems
+from histoseed.datasets.intake.remarks import noted
+from histoseed.datasets.intake.support import clipped, info_of, root_of, stems
 from histoseed.datasets.writer import PatchFacts
 from histoseed.errors import DatasetError
 from histoseed.settings import Settings
 from histoseed.slides import open_slide
+from histoseed.wording import some
 
 __all__ = ["CARD", "collect"]
 
@@ -123,13 +123,11 @@ def collect(source: Path, *, settings: Settings) -> Collection:
     Raises:
         DatasetError: no slides, names of another form, a slide twice, tumour slides without annotation.
     """
-    root = next((path for path in (source, source / "CAMELYON16") if any((path / f).is_dir() for f in _SLIDES)), None)
-    if root is None:
-        what = "There is no such folder." if not source.is_dir() else f"There is none of {', '.join(_SLIDES)}."
-        raise DatasetError(what, where=source, fix="Give the folder of Camelyon16.")
+    root = root_of(source, lambda path: any((path / name).is_dir() for name in _SLIDES))
     slides, xmls = _by_number(root, _SLIDES, (".tif", ".tiff")), _by_number(root, _XMLS, (".xml",))
     if not slides:
-        raise DatasetError("There is no slide.", where=root, fix="Give the folder of Camelyon16.")
+        what = f"There is no slide in {', '.join(_SLIDES)}."
+        raise DatasetError(what, where=root, fix="Give the folder of Camelyon16.")
     truth, remarks = _reference(root, settings)
     without = sorted(key for key in slides if key not in xmls)
     bare = [slides[key].stem for key in without if key[0] == "tumor" or truth.get(key) == "tumor"]
@@ -138,11 +136,14 @@ def collect(source: Path, *, settings: Settings) -> Collection:
         raise DatasetError(f"Tumour slides without annotation: {some(bare, 5)}.", where=root, fix=fix)
     open_ = sum(key[0] == "test" and key not in truth for key in without)
     if open_:
-        text = "Nothing says whether {count} test slides without annotation are normal (reference.csv would)"
+        text = (
+            "Nothing says whether {count} test {slide without annotation is|slides without annotation are} "
+            "normal (reference.csv would)"
+        )
         remarks.append((root.name, Remark(text, open_)))
     alone = len(xmls.keys() - slides.keys())
     if alone:
-        remarks.append((root.name, Remark("{count} annotation files have no slide here", alone, "note")))
+        remarks.append((root.name, Remark("{count} annotation {file has|files have} no slide here", alone, "note")))
     for key in _DOUBTFUL:
         if key in slides:
             text = "Several published pipelines leave this slide out"
@@ -211,7 +212,7 @@ def _read(job: _Job) -> PatchContent:
     regions, ignore = Instances.empty(), Instances.empty()
     if job.xml is not None:
         shapes, said = read_asap_shapes(job.xml, job.settings)
-        remarks += [counted(sentence, "lesions") for sentence in said]
+        remarks += [noted(sentence, "lesions: ") for sentence in said]
         regions, ignore, more = _lesions(shapes, job.xml, job.slide.stem)
         regions, cut = clipped(regions, size)
         ignore, cut_too = clipped(ignore, size)
@@ -219,7 +220,7 @@ def _read(job: _Job) -> PatchContent:
         if len(regions) == 0 and job.key[0] == "tumor":
             remarks.append(Remark("The annotation of a tumour slide holds no tumour"))
     if len(regions) and job.key[0] == "normal":
-        remarks.append(Remark("A slide that is named normal has {count} tumour outlines", len(regions)))
+        remarks.append(Remark("A slide that is named normal has {count} tumour {outline|outlines}", len(regions)))
     return PatchContent(
         image=SlideArea(job.relative, *size),
         region_outlines=regions,
@@ -234,7 +235,7 @@ def _lesions(shapes: Sequence[AsapShape], where: Path, patch_id: str) -> tuple[I
     remarks = []
     points = sum(shape.kind == "point" for shape in shapes)
     if points:
-        remarks.append(Remark("{count} points enclose nothing and were left out", points))
+        remarks.append(Remark("{count} {point encloses|points enclose} nothing and {was|were} left out", points))
     ids = np.array(object_ids(CARD.name, patch_id, len(shapes)), dtype=object)
     roles = np.array([_role(shape, where) if shape.kind != "point" else "point" for shape in shapes], dtype=object)
     geometry = np.empty(len(shapes), dtype=object)
@@ -243,10 +244,13 @@ def _lesions(shapes: Sequence[AsapShape], where: Path, patch_id: str) -> tuple[I
     whole, holes = geometry[tumour], geometry[roles == "hole"]
     cut, outside = _without(whole, holes)
     if outside:
-        remarks.append(Remark("{count} outlines of normal tissue lie in no tumour outline", outside))
+        text = "{count} {outline of normal tissue lies|outlines of normal tissue lie} in no tumour outline"
+        remarks.append(Remark(text, outside))
     gone = shapely.is_empty(cut)
     if gone.any():
-        text = "{count} tumour outlines lie wholly inside outlines of normal tissue and were left out"
+        text = (
+            "{count} tumour {outline lies|outlines lie} wholly inside outlines of normal tissue and {was|were} left out"
+        )
         remarks.append(Remark(text, int(gone.sum())))
     regions = Instances.build(cut[~gone], class_name=_TUMOUR, id=ids[tumour][~gone])
     ignored = roles == "ignore"

@@ -27,9 +27,10 @@ from histoseed.datasets.content import PatchContent, Remark
 from histoseed.datasets.importers.lizard import CLASSES, COHORTS
 from histoseed.datasets.intake.arrays import ArrayStack, csv_rows, open_array, pixels, whole_numbers
 from histoseed.datasets.intake.content import Collection, Item
-from histoseed.datasets.intake.support import class_by_majority, find_folder, info_of
+from histoseed.datasets.intake.support import class_by_majority, info_of, root_of
 from histoseed.errors import DatasetError
 from histoseed.settings import Settings
+from histoseed.wording import counted
 
 __all__ = ["CARD", "collect"]
 
@@ -102,8 +103,8 @@ def collect(source: Path, *, settings: Settings) -> Collection:
         DatasetError: a file is missing, damaged, or does not fit the others.
         LimitError: patches larger than ``settings.max_pixels``.
     """
-    folder = find_folder(source, ".")
     needed = ("images.npy", "labels.npy", "patch_info.csv")
+    folder = root_of(source, lambda path: (path / needed[0]).is_file())
     if missing := [name for name in needed if not (folder / name).is_file()]:
         fix = "Give the folder that holds them; was the archive unpacked completely?"
         raise DatasetError(f"There is no {' and no '.join(missing)}.", where=folder, fix=fix)
@@ -133,7 +134,7 @@ def collect(source: Path, *, settings: Settings) -> Collection:
 
 def _check_rows(names: Sequence[str], count: int, path: Path) -> None:
     if len(names) != count:
-        what = f"The table names {len(names)} patches, images.npy holds {count}."
+        what = f"The table names {counted(len(names), 'patch')}, images.npy holds {count:,}."
         raise DatasetError(what, where=path, fix="Unpack the archive again; the files belong together.")
     twice = len(names) - len(set(names))
     if twice:
@@ -146,7 +147,9 @@ def _counts(path: Path, count: int, settings: Settings) -> npt.NDArray[np.int64]
         return None
     rows = csv_rows(path, _COLUMNS, settings)
     if len(rows) != count:
-        raise DatasetError(f"The table has {len(rows)} rows, images.npy holds {count} patches.", where=path)
+        raise DatasetError(
+            f"The table has {counted(len(rows), 'row')}, images.npy holds {counted(count, 'patch')}.", where=path
+        )
     try:
         return np.array([[int(row[name]) for name in _COLUMNS] for row in rows], dtype=np.int64)
     except (ValueError, OverflowError) as error:
@@ -165,7 +168,8 @@ def _read(
     maps = whole_numbers(np.moveaxis(labels[index], -1, 0), "The label map", where)
     class_of, remarks = class_by_majority(maps[0], maps[1], {0: None, **CLASSES}, where)
     if counted is not None and (off := int(np.abs(_central(maps[0], maps[1]) - counted).sum())):
-        remarks.append(Remark("counts.csv and the label maps differ by {count} nuclei; the maps were taken", off))
+        text = "counts.csv and the label maps differ by {count} {nucleus|nuclei}; the maps were taken"
+        remarks.append(Remark(text, off))
     return PatchContent(image=picture, objects=maps[0], class_of=class_of, remarks=remarks)
 
 

@@ -37,10 +37,10 @@ from histoseed.datasets.importers.mask_files import (
     read_masks,
 )
 from histoseed.datasets.intake.content import Collection, Item
-from histoseed.datasets.intake.remarks import some
-from histoseed.datasets.intake.support import chosen, find_folder, info_of
+from histoseed.datasets.intake.support import chosen, find_folder, info_of, root_of
 from histoseed.errors import DatasetError, LimitError
 from histoseed.settings import SETTINGS, Settings
+from histoseed.wording import some
 
 __all__ = ["CARD", "collect", "decode_run_lengths"]
 
@@ -98,6 +98,7 @@ def collect(source: Path, *, part: str | None = None, settings: Settings) -> Col
         InputError: no such part.
     """
     part = chosen(part, CARD.parts, "--part")
+    source = root_of(source, _holds_images)
     root = find_folder(source, "stage1_train", ".")
     folders = mask_folders(root)
     info = replace(info_of(CARD, part=part), stain=None)
@@ -121,6 +122,11 @@ def collect(source: Path, *, part: str | None = None, settings: Settings) -> Col
         for folder in folders
     ]
     return Collection(info=info, items=items)
+
+
+def _holds_images(folder: Path) -> bool:
+    """Whether a folder is ``stage1_train``, or holds it."""
+    return (folder / "stage1_train").is_dir() or any((entry / "images").is_dir() for entry in folder.iterdir())
 
 
 def decode_run_lengths(text: str, shape: tuple[int, int], where: object = None) -> npt.NDArray[np.bool_]:

@@ -21,17 +21,25 @@ import shapely
 
 from histoseed.annotations import Instances, read_geojson
 from histoseed.datasets.dataset import Dataset
+from histoseed.datasets.importers.geojson_pairs import paired
 from histoseed.datasets.info import DatasetInfo
 from histoseed.datasets.intake.content import Collection, Item, PatchContent, Remark
 from histoseed.datasets.intake.engine import OnItem, take_in
 from histoseed.datasets.intake.objects import cut_shapes
-from histoseed.datasets.intake.remarks import some
+from histoseed.datasets.intake.remarks import noted
 from histoseed.errors import AnnotationError, InputError
 from histoseed.geometry import Region, polygons_to_label
 from histoseed.settings import Settings, read_settings
 from histoseed.slides import Slide, open_slide, tile_grid
+from histoseed.wording import counted, some
 
-__all__ = ["IGNORE_CLASS", "REGION_CLASSES", "collect", "import_geojson"]
+__all__ = ["IGNORE_CLASS", "REGION_CLASSES", "USAGE", "arrange", "collect", "import_geojson"]
+
+USAGE = "IMAGE GEOJSON (or a FOLDER of both)"
+"""What to name on the command line."""
+
+arrange = paired
+"""From what was named there to the arguments of :func:`collect`."""
 
 REGION_CLASSES = ("Region*", "ROI")
 """Classes whose outlines mark what was annotated."""
@@ -54,7 +62,7 @@ class _Options:
 
 def collect(
     image: Paths,
-    geojson: Paths,
+    geojson: Path | str | Sequence[Path | str | None],
     *,
     tile: int | None = None,
     roi_class: str | None = None,
@@ -73,7 +81,7 @@ def collect(
 
     Args:
         image: The image or slide, or a list of them.
-        geojson: Its QuPath GeoJSON, or a list of equal length.
+        geojson: Its QuPath GeoJSON, or a list of equal length; None for images that have none and are left out.
         tile: Cut regions and images into patches of at most this side, level-0 pixels. Without a region, tiles without
             an object are left out, because nothing says that they were looked at.
         roi_class: The class that marks regions, instead of ``Region*`` and ``ROI``; it must occur.
@@ -99,13 +107,17 @@ def collect(
     items: list[Item] = []
     remarks: list[tuple[str, Remark]] = []
     for picture, outlines in pairs:
+        if outlines is None:
+            text = "{count} {image has no GeoJSON and was|images have no GeoJSON and were} left out"
+            remarks.append((picture.name, Remark(text, 1, "note")))
+            continue
         with open_slide(picture, settings=settings) as slide:
             objects, warnings = read_geojson(
                 outlines, settings=settings, size=slide.size, allow_outside=allow_outside, nucleus=nucleus
             )
             items += _items_of(slide, outlines, objects, options, remarks)
             remarks += [(picture.name, Remark(note, kind="note")) for note in slide.notes]
-            remarks += [(outlines.name, Remark(warning, kind="note")) for warning in warnings]
+            remarks += [(outlines.name, noted(warning)) for warning in warnings]
     info = DatasetInfo(name=name, stain=stain, licence=licence, citation=citation)
     return Collection(info=info, items=items, remarks=remarks, open_classes=True)
 
@@ -156,11 +168,14 @@ def import_geojson(
     )
 
 
-def _pairs(image: Paths, geojson: Paths) -> list[tuple[Path, Path]]:
-    images, files = ([Path(p)] if isinstance(p, str | Path) else [Path(one) for one in p] for p in (image, geojson))
+def _pairs(image: Paths, geojson: Path | str | Sequence[Path | str | None]) -> list[tuple[Path, Path | None]]:
+    images = [Path(image)] if isinstance(image, str | Path) else [Path(one) for one in image]
+    listed = [geojson] if isinstance(geojson, str | Path) else geojson
+    files = [None if one is None else Path(one) for one in listed]
     if len(images) != len(files) or not images:
         raise InputError(
-            f"{len(images)} images and {len(files)} GeoJSON files.", fix="Give one file an image, in order."
+            f"{counted(len(images), 'image')} and {counted(len(files), 'GeoJSON file')}.",
+            fix="Give one file an image, in order.",
         )
     stems = [path.stem for path in images]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
@@ -248,7 +263,7 @@ def _items_of(
         text = "No region is marked, so that everything not outlined counts as background (--partial if it is not)"
         remarks.append((slide.path.name, Remark(text, kind="note")))
     if not owned.all():
-        remark = Remark("{count} objects lie in no patch and were left out", int((~owned).sum()))
+        remark = Remark("{count} {object lies|objects lie} in no patch and {was|were} left out", int((~owned).sum()))
         remarks.append((slide.path.name, remark))
     return items
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from histoseed.datasets.checks import check_split, nearest
-from histoseed.datasets.intake.remarks import some
+from histoseed.datasets.checks import check_split
+from histoseed.datasets.near_names import nearest
 from histoseed.datasets.writer import PatchFacts
 from histoseed.errors import DatasetError
 from histoseed.geometry import MPP_RANGE, known_mpp
+from histoseed.wording import agreed, counted, some
 
 __all__ = ["GROUP_COLUMNS", "LabelFolder", "scan_folder"]
 
@@ -82,10 +83,12 @@ def _stems(folder: Path) -> dict[str, Path]:
 def _equal_stems(images: Mapping[str, Path], others: Mapping[str, Path], folder: Path, kind: str) -> None:
     without, orphans = sorted(images.keys() - others.keys()), sorted(others.keys() - images.keys())
     if without:
-        what = f"{len(without)} of {len(images)} images have no {kind}: {some(without, 5)}."
+        have = agreed(f"{{count}} {{image|images}} of {len(images):,} {{has|have}}", len(without))
+        what = f"{have} no {kind}: {some(without, 5)}."
         raise DatasetError(what, where=folder, fix=f"Add the {kind} under the same stem, or remove the image.")
     if orphans:
-        what = f"{len(orphans)} files are a {kind} without an image: {some(orphans, 5)}."
+        are = agreed("{count} {file is|files are}", len(orphans))
+        what = f"{are} a {kind} without an image: {some(orphans, 5)}."
         raise DatasetError(what, where=folder, fix="Add the image under the same stem, or remove the file.")
 
 
@@ -137,7 +140,7 @@ def _read_groups(path: Path, images: Mapping[str, Path]) -> dict[str, PatchFacts
             continue
         where = f"{path}, line {number}"
         if len(cells) != len(head):
-            raise DatasetError(f"The line has {len(cells)} fields, the first line {len(head)}.", where=where)
+            raise DatasetError(f"The line has {counted(len(cells), 'field')}, the first line {len(head)}.", where=where)
         row = {key: cell.strip() for key, cell in zip(head, cells, strict=True) if cell.strip()}
         stem = row.get("patch_id", "")
         if stem not in images:
@@ -147,7 +150,7 @@ def _read_groups(path: Path, images: Mapping[str, Path]) -> dict[str, PatchFacts
         groups[stem] = _facts(row, where)
     missing = sorted(images.keys() - groups.keys())
     if missing:
-        what = f"{len(missing)} images have no line: {some(missing, 5)}."
+        what = f"{agreed('{count} {image has|images have}', len(missing))} no line: {some(missing, 5)}."
         raise DatasetError(what, where=path, fix="Add a line for each; what is unknown stays empty.")
     return groups
 

@@ -30,13 +30,13 @@ from histoseed.datasets.info import DatasetInfo, named_classes
 from histoseed.datasets.intake.content import Collection, Item, PatchContent, Remark
 from histoseed.datasets.intake.engine import OnItem, take_in
 from histoseed.datasets.intake.objects import class_by_majority
-from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.numbering import compact_labels
 from histoseed.datasets.paths import check_patch_id
 from histoseed.errors import DatasetError
 from histoseed.geometry import Region
 from histoseed.settings import Settings, read_settings
 from histoseed.slides import Slide, open_slide
+from histoseed.wording import some
 
 __all__ = ["collect", "import_labels"]
 
@@ -207,6 +207,6 @@ def _remarked(labels: npt.NDArray[np.integer], settings: Settings, remarks: list
         remarks.append(Remark("Label numbers skip; they are kept as they are", kind="note"))
     parts = int(measure.label(labels, connectivity=2, background=0).max())  # type: ignore[no-untyped-call]
     if parts > ids.size:
-        text = "Objects consist of detached parts, {count} parts more than objects; each label stays one object"
+        text = "Objects consist of detached parts, {count} {part|parts} more than objects; each label stays one object"
         remarks.append(Remark(text, parts - ids.size))
     return labels

@@ -28,11 +28,11 @@ from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.content import PatchContent, PatchFacts, Remark
 from histoseed.datasets.intake.arrays import check_names, csv_rows, plane, read_mat, whole_numbers
 from histoseed.datasets.intake.content import Collection, Item
-from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.intake.support import class_codes, find_folder, info_of, pairs_by_stem, read_rgb, stems
 from histoseed.datasets.numbering import label_ids
 from histoseed.errors import DatasetError
 from histoseed.settings import Settings
+from histoseed.wording import counted, some
 
 __all__ = ["CARD", "CLASSES", "COHORTS", "collect"]
 
@@ -182,14 +182,16 @@ def _classes(
 ) -> dict[int, str | None]:
     """Label -> class, joined on the column ``id``."""
     if len(ids) != len(codes):
-        raise DatasetError(f"'id' has {len(ids)} rows, 'class' has {len(codes)}.", where=where)
+        raise DatasetError(f"'id' has {counted(len(ids), 'row')}, 'class' has {len(codes):,}.", where=where)
     class_codes(codes, CLASSES, where)
     listed = dict(zip(ids.tolist(), codes.tolist(), strict=True))
     if any(listed[k] != code for k, code in zip(ids.tolist(), codes.tolist(), strict=True)):
         raise DatasetError("'id' holds a number twice, with different classes.", where=where)
     drawn = label_ids(labels).tolist()
     if absent := len(listed.keys() - set(drawn)):
-        remarks.append(Remark("{count} objects of the list have no pixel and were left out", absent))
+        text = "{count} {object of the list has|objects of the list have} no pixel and {was|were} left out"
+        remarks.append(Remark(text, absent))
     if unlisted := len(set(drawn) - listed.keys()):
-        remarks.append(Remark("{count} objects are not in the list of classes and stay unclassified", unlisted))
+        text = "{count} {object is|objects are} not in the list of classes and {stays|stay} unclassified"
+        remarks.append(Remark(text, unlisted))
     return {label: CLASSES[listed[label]] if label in listed else None for label in drawn}

@@ -14,10 +14,10 @@ from PIL import PngImagePlugin
 
 from histoseed.annotations import read_label_image
 from histoseed.datasets.content import PatchContent, PatchFacts, Remark
-from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.intake.support import fuse_masks, read_rgb, stems
 from histoseed.errors import DatasetError
 from histoseed.settings import Settings
+from histoseed.wording import some
 
 __all__ = [
     "FactsOf",
@@ -200,16 +200,16 @@ def fused_content(
 
     fused = fuse_masks(filled(), (picture.shape[0], picture.shape[1]))
     if fused.pixels_lost:
-        text = "Masks overlap in {count} pixels; the later one was taken"
+        text = "Masks overlap in {count} {pixel|pixels}; the later one was taken"
         remarks.append(Remark(text, fused.pixels_lost))
     if fused.objects_lost:
-        remarks.append(Remark("{count} masks are wholly hidden by others", fused.objects_lost))
+        remarks.append(Remark("{count} {mask is|masks are} wholly hidden by others", fused.objects_lost))
     if empty:
-        remarks.append(Remark("{count} masks are empty and were left out", empty))
+        remarks.append(Remark("{count} {mask is|masks are} empty and {was|were} left out", empty))
     return PatchContent(
         image=picture,
         objects=fused.labels,
-        remarks=remarks,
+        remarks=[*remarks, *fused.remarks()],
         pixels_lost=fused.pixels_lost,
         objects_lost=fused.objects_lost,
     )

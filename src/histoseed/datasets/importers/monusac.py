@@ -29,17 +29,17 @@ import numpy.typing as npt
 
 from histoseed.annotations.formats.aperio import AperioRegion, aperio_mpp
 from histoseed.datasets.cards import DatasetCard, Total
-from histoseed.datasets.checks import nearest
 from histoseed.datasets.content import PatchContent, PatchFacts, Remark
 from histoseed.datasets.importers.kumar import barcode_of
 from histoseed.datasets.importers.mask_files import read_colours
 from histoseed.datasets.importers.monuseg import named_outlines, usable_regions
 from histoseed.datasets.intake.content import Collection, Item
-from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.intake.support import find_folder, info_of, stems
+from histoseed.datasets.near_names import nearest
 from histoseed.errors import DatasetError, SlideError
 from histoseed.settings import Settings
 from histoseed.slides import open_slide
+from histoseed.wording import some
 
 __all__ = ["CARD", "collect"]
 
@@ -215,7 +215,8 @@ def _read(patch_id: str, files: _Files, settings: Settings) -> PatchContent:
         remarks += cut
     unnamed = Counter(names)[None]
     if unnamed:
-        remarks.append(Remark("{count} outlines are in a layer without a class name and stay unclassified", unnamed))
+        text = "{count} {outline is|outlines are} in a layer without a class name and {stays|stay} unclassified"
+        remarks.append(Remark(text, unnamed))
     facts: PatchFacts = {} if mpp is None else {"mpp": mpp, "mpp_source": "metadata"}
     return PatchContent(image=picture, objects=tables[0], ignore_outlines=tables[1], facts=facts, remarks=remarks)
 

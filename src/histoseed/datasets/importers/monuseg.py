@@ -137,8 +137,8 @@ def usable_regions(path: Path, settings: Settings, remarks: list[Remark]) -> lis
     kept = [region for region in regions if region.geometry is not None]
     lost, repaired = len(regions) - len(kept), sum(region.repaired for region in kept)
     counts = {
-        "{count} outlines of less than three different vertices or without area were left out": lost,
-        "{count} outlines that cross themselves were repaired": repaired,
+        "{count} {outline|outlines} of less than three different vertices or without area {was|were} left out": lost,
+        "{count} {outline that crosses itself was|outlines that cross themselves were} repaired": repaired,
     }
     remarks += [Remark(text, count) for text, count in counts.items() if count]
     remarks += [Remark(text.rstrip(".")) for text in said if not text.startswith(_COUNTED)]

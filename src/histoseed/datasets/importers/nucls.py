@@ -36,13 +36,13 @@ from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.importers.nucls_classes import AMBIGUOUS, CLASS_OF, SCHEMES, base_name, is_fov
 from histoseed.datasets.importers.nucls_csv import Table, build_objects, read_table
 from histoseed.datasets.importers.nucls_folds import read_folds, slide_key
-from histoseed.datasets.importers.nucls_fov import Box, find_fov_table, outside_fov, read_fovs
+from histoseed.datasets.importers.nucls_fov import Box, find_fov_table, outside_fov, read_fovs, without_fov
 from histoseed.datasets.intake.content import Collection, Item, PatchContent, Remark
-from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.intake.support import chosen, find_folder, info_of, pairs_by_stem, read_rgb, stems, tcga
 from histoseed.datasets.writer import PatchFacts
 from histoseed.errors import DatasetError
 from histoseed.settings import Settings
+from histoseed.wording import some
 
 __all__ = ["CARD", "collect"]
 
@@ -159,6 +159,7 @@ def collect(source: Path, *, part: str | None = None, scheme: str | None = None,
     listed = pairs_by_stem(_only(images, wanted), _only(tables, wanted), "csv table")
     folds = read_folds(root, settings)
     fovs, remarks = ({}, []) if fov_table is None else read_fovs(fov_table, listed, settings)
+    remarks = remarks or without_fov(fov_table, fovs, listed)
     items = []
     for stem in listed:
         job = _Job(
@@ -173,9 +174,9 @@ def collect(source: Path, *, part: str | None = None, scheme: str | None = None,
         )
         files = [job.image, job.csv, *([] if fov_table is None else [fov_table])]
         items.append(Item(patch_id=stem, read=partial(_read, job), files=files, facts=_facts(job.name, folds)))
-    said = [(fov_table.name, remark) for remark in remarks if fov_table is not None]
+    said = [(root.name if fov_table is None else fov_table.name, remark) for remark in remarks]
     if len(wanted) < len(names):
-        text = "{count} pictures or tables belong to another part and were left out"
+        text = "{count} {picture or table belongs|pictures or tables belong} to another part and {was|were} left out"
         said.append((root.name, Remark(text, len(names) - len(wanted), "note")))
     return Collection(info=info_of(CARD, scheme, part=part), items=items, remarks=said)
 
@@ -234,7 +235,10 @@ def _read(job: _Job) -> PatchContent:
     raw = _raw_names(table)
     nuclei = [not is_fov(name) for name in raw]
     if not all(nuclei):
-        text = "{count} rows mark a field of view and are no nuclei; they were left out"
+        text = (
+            "{count} {row marks a field of view, is no nucleus and was|rows mark a field of view, are no "
+            "nuclei and were} left out"
+        )
         remarks.append(Remark(text, nuclei.count(False), "note"))
         table, raw = table.select(nuclei), [name for name, kept in zip(raw, nuclei, strict=True) if kept]
     remarks += _check_levels(table, raw)
@@ -254,7 +258,10 @@ def _read(job: _Job) -> PatchContent:
         remarks += said
     unclassed = sum(name is None for name in objects.class_name)
     if unclassed:
-        text = "{count} nuclei have no class (ambiguous or unlabeled): they count as nuclei, not in classification"
+        text = (
+            "{count} {nucleus has|nuclei have} no class (ambiguous or unlabeled) and {counts as nucleus|count "
+            "as nuclei}, not in classification"
+        )
         remarks.append(Remark(text, unclassed, "note"))
     return PatchContent(image=image, objects=objects, annotator=job.name.rater, ignore=ignore, remarks=remarks)
 
@@ -295,6 +302,9 @@ def _check_levels(table: Table, raw: list[str]) -> list[Remark]:
         stated = [base_name(text) for text in table.column(column)]
         other = sum(a != b for a, b in zip(expected, stated, strict=True))
         if other:
-            text = f"{{count}} nuclei state a {scheme} class that does not follow from their raw class, which counts"
+            text = (
+                f"{{count}} {{nucleus states|nuclei state}} a {scheme} class that does not follow from the raw "
+                f"class, which counts"
+            )
             remarks.append(Remark(text, other))
     return remarks

@@ -23,10 +23,10 @@ import shapely
 from histoseed.annotations import Instances
 from histoseed.annotations.limits import over_limit
 from histoseed.datasets.intake.content import Remark, object_ids
-from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.intake.support import clipped, outlines
 from histoseed.errors import DatasetError
 from histoseed.settings import Settings
+from histoseed.wording import counted, some
 
 __all__ = ["Table", "build_objects", "read_lines", "read_table"]
 
@@ -112,7 +112,7 @@ def read_table(path: Path, settings: Settings) -> Table:
     header = tuple(name.strip() for name in rows[0])
     for row, line in zip(rows[1:], lines[1:], strict=True):
         if len(row) != len(header):
-            what = f"The line has {len(row)} fields, the first line {len(header)}; is the file cut off?"
+            what = f"The line has {counted(len(row), 'field')}, the first line {len(header)}; is the file cut off?"
             raise DatasetError(what, where=f"{path}, line {line}")
     return Table(path, header, rows[1:], lines[1:])
 
@@ -157,11 +157,16 @@ def build_objects(
         len(ring) > 0 and bool((ring[0] != ring[-1]).any()) for ring, box in zip(rings, is_box, strict=True) if not box
     )
     if unclosed:
-        remarks.append(Remark("{count} outlines do not end where they begin and were closed", unclosed, "note"))
+        text = (
+            "{count} {outline does not end where it begins and was|outlines do not end where they begin and "
+            "were} closed"
+        )
+        remarks.append(Remark(text, unclosed, "note"))
     drawn = ~gone & ~is_box
     boxlike = int(np.isclose(shapely.area(shapes[drawn]), shapely.area(shapely.envelope(shapes[drawn]))).sum())
     if boxlike:
-        remarks.append(Remark("{count} outlines are upright rectangles, which no nucleus is", boxlike))
+        text = "{count} {outline is an upright rectangle|outlines are upright rectangles}, which no nucleus is"
+        remarks.append(Remark(text, boxlike))
     ids = np.array(object_ids(dataset, patch_id, len(rings)), dtype=object)
     named = np.empty(len(rings), dtype=object)
     named[:] = list(classes)

@@ -19,11 +19,11 @@ import shapely
 from histoseed.annotations import Instances
 from histoseed.datasets.importers.nucls_csv import Table, read_table
 from histoseed.datasets.intake.content import Remark
-from histoseed.datasets.intake.remarks import some
 from histoseed.geometry import polygons_to_label
 from histoseed.settings import Settings
+from histoseed.wording import some
 
-__all__ = ["Box", "find_fov_table", "outside_fov", "read_fovs"]
+__all__ = ["Box", "find_fov_table", "outside_fov", "read_fovs", "without_fov"]
 
 Box = tuple[float, float, float, float]
 """xmin, ymin, xmax, ymax."""
@@ -66,8 +66,21 @@ def read_fovs(path: Path, stems: Collection[str], settings: Settings) -> tuple[M
             bad.add(name)
     for name in bad:
         fovs.pop(name, None)
-    text = "{count} fields of view are contradictory or no numbers; nothing is ignored outside them"
+    text = (
+        "{count} {field of view is|fields of view are} contradictory or no numbers; nothing is ignored "
+        "outside of {it|them}"
+    )
     return fovs, [Remark(text, len(bad))] if bad else []
+
+
+def without_fov(table: Path | None, fovs: Mapping[str, Box], stems: Collection[str]) -> list[Remark]:
+    """What is to be said of pictures whose field of view nobody states."""
+    alone = len(set(stems) - fovs.keys())
+    if not alone:
+        return []
+    where = "There is no all_fov_locations.csv" if table is None else "The table does not name all pictures"
+    text = f"{where}: {{count}} {{picture has|pictures have}} no field of view, and nothing is ignored around it"
+    return [Remark(text, alone)]
 
 
 def outside_fov(

@@ -99,7 +99,7 @@ def collect(source: Path, *, settings: Settings) -> Collection:
         vague = _vague_areas(folder, images)
         without = sum(name not in vague for name in names)
         if without:
-            text = "{count} images have no mask of vague areas; they are taken to have none"
+            text = "{count} {image has|images have} no mask of vague areas and {is|are} taken to have none"
             remarks.append((folder.name, Remark(text, without, "note")))
         items += [_item(folder, images[name], labels[name], vague.get(name), settings) for name in names]
     return Collection(info=info_of(CARD), items=items, remarks=remarks)

@@ -35,7 +35,6 @@ from histoseed.annotations.json_files import read_json
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.importers.nucls_csv import read_lines
 from histoseed.datasets.intake.content import Collection, Item, PatchContent, Remark, object_ids
-from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.intake.support import (
     chosen,
     class_codes,
@@ -51,6 +50,7 @@ from histoseed.datasets.writer import PatchFacts
 from histoseed.errors import DatasetError
 from histoseed.geometry import known_mpp
 from histoseed.settings import Settings
+from histoseed.wording import counted, some
 
 __all__ = ["CARD", "collect"]
 
@@ -210,7 +210,7 @@ def _by_number(listed: list[Any], splits: Mapping[str, str], path: Path) -> dict
     numbers = sorted(splits)
     fix = "Use the metadata.json whose sample_pairs name the numbers."
     if len(listed) != len(numbers):
-        what = f"The list has {len(listed)} entries without numbers, and there are {len(numbers)} pairs."
+        what = f"The list has {counted(len(listed), 'entry')} without numbers, and there are {len(numbers):,} pairs."
         raise DatasetError(what, where=path, fix=fix)
     entries = dict(zip(numbers, listed, strict=True))
     for number, entry in entries.items():

@@ -28,17 +28,19 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import find_objects
 
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.content import PatchContent, PatchFacts, Remark
 from histoseed.datasets.importers.pannuke_parquet import find_shards, open_fold
 from histoseed.datasets.intake.arrays import ArrayStack, open_array, pixels, whole_numbers
 from histoseed.datasets.intake.content import Collection, Item
-from histoseed.datasets.intake.remarks import some
+from histoseed.datasets.intake.objects import falls_apart
 from histoseed.datasets.intake.support import Fused, info_of
 from histoseed.datasets.numbering import compact_labels, label_ids
 from histoseed.errors import DatasetError
 from histoseed.settings import Settings
+from histoseed.wording import some
 
 __all__ = ["CARD", "CLASSES", "TISSUES", "collect", "fuse_channels"]
 
@@ -283,7 +285,7 @@ def _mistaken(fold: int, count: int) -> Sequence[tuple[str, Remark]]:
     if other is None:
         return []
     text = (
-        f"Fold {fold} holds {count} images, which is the number of fold {other} ({_IMAGES[fold]} are published for "
+        f"Fold {fold} holds {count:,} images, which is the number of fold {other} ({_IMAGES[fold]:,} are published for "
         f"fold {fold}): fold {other} shipped as fold {fold}"
     )
     return [(f"fold {fold}", Remark(text))]
@@ -298,6 +300,7 @@ def _read(fold: _Fold, index: int) -> PatchContent:
         image=picture,
         objects=fused.labels,
         class_of=fused.class_of,
+        remarks=fused.remarks(),
         pixels_lost=fused.pixels_lost,
         objects_lost=fused.objects_lost,
     )
@@ -317,6 +320,7 @@ def fuse_channels(channels: npt.NDArray[np.int32]) -> Fused:
     labels = np.zeros(channels.shape[1:], np.int32)
     names: list[str] = []
     painted = 0
+    layers: list[tuple[int, npt.NDArray[np.int32]]] = []
     for channel, name in zip(channels, CLASSES, strict=False):
         ids, compact = compact_labels(channel)
         if not ids.size:
@@ -324,7 +328,18 @@ def fuse_channels(channels: npt.NDArray[np.int32]) -> Fused:
         here = channel > 0
         painted += int(np.count_nonzero(here))
         np.copyto(labels, compact + len(names), where=here)
+        layers.append((len(names), compact))
         names += [name] * len(ids)
     visible = label_ids(labels).tolist()
     hidden = painted - int(np.count_nonzero(labels))
-    return Fused(labels, {label: names[label - 1] for label in visible}, hidden, len(names) - len(visible))
+    divided = sum(_divided(compact, labels - before) for before, compact in layers) if hidden else 0
+    return Fused(labels, {label: names[label - 1] for label in visible}, hidden, len(names) - len(visible), divided)
+
+
+def _divided(whole: npt.NDArray[np.int32], seen: npt.NDArray[np.int32]) -> int:
+    """How many nuclei of one channel fall into several parts; both are numbered from 1, in ``seen`` with others."""
+    return sum(
+        falls_apart(whole[window] == number, visible)
+        for number, window in enumerate(find_objects(whole), start=1)
+        if (visible := seen[window] == number).any() and (visible != (whole[window] == number)).any()
+    )

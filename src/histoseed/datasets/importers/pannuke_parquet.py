@@ -34,13 +34,15 @@ from PIL.PngImagePlugin import PngImageFile
 
 from histoseed.annotations.limits import over_limit
 from histoseed.datasets.content import PatchContent
-from histoseed.datasets.intake.support import fuse_masks
+from histoseed.datasets.intake.support import fuse_masks, root_of
 from histoseed.errors import DatasetError, HistoseedError
 from histoseed.settings import Settings
+from histoseed.wording import counted
 
 __all__ = ["find_shards", "open_fold"]
 
 _COLUMNS = ("image", "instances", "categories", "tissue")
+_SHARDS = "fold[123]-*.parquet"
 _NAME = re.compile(r"fold([123])-(?:(\d{5})-of-(\d{5})|.*)\.parquet")
 _GROUPS_HELD = 3
 _DOWNLOAD = "Download the file again."
@@ -52,9 +54,10 @@ def find_shards(source: Path) -> dict[int, list[Path]]:
     Raises:
         DatasetError: some of the files of a fold are missing.
     """
-    folder = source / "data" if (source / "data").is_dir() else source
+    root = root_of(source, lambda path: any(any(place.glob(_SHARDS)) for place in (path, path / "data")))
+    folder = root / "data" if (root / "data").is_dir() else root
     found: dict[int, list[Path]] = {}
-    for path in sorted(folder.glob("fold[123]-*.parquet")):
+    for path in sorted(folder.glob(_SHARDS)):
         if match := _NAME.fullmatch(path.name):
             found.setdefault(int(match[1]), []).append(path)
     for paths in found.values():
@@ -186,7 +189,11 @@ def _read(
     image = _png(row["image"], ("RGB",), f"{where}, image", settings)
     masks, codes = row["instances"] or [], row["categories"] or []
     if len(masks) != len(codes):
-        raise DatasetError(f"There are {len(masks)} instances and {len(codes)} categories.", where=where, fix=_DOWNLOAD)
+        raise DatasetError(
+            f"The row has {counted(len(masks), 'instance')} and {counted(len(codes), 'category')}.",
+            where=where,
+            fix=_DOWNLOAD,
+        )
     names = [_named(code, classes, "category", where) for code in codes]
     size = (image.shape[0], image.shape[1])
     drawn = (_mask(cell, size, f"{where}, instance {i}", settings) for i, cell in enumerate(masks))
@@ -196,6 +203,7 @@ def _read(
         objects=fused.labels,
         class_of=fused.class_of,
         facts={"organ": _named(row["tissue"], tissues, "tissue", where)},
+        remarks=fused.remarks(),
         pixels_lost=fused.pixels_lost,
         objects_lost=fused.objects_lost,
     )

@@ -41,13 +41,13 @@ from histoseed.datasets.importers.nucls_csv import Table, build_objects, read_ta
 from histoseed.datasets.importers.nucls_folds import read_folds, slide_key
 from histoseed.datasets.importers.nucls_fov import find_fov_table
 from histoseed.datasets.intake.content import Collection, Item, PatchContent, Remark
-from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.intake.support import (
     chosen,
     class_codes,
     info_of,
     pairs_by_stem,
     read_rgb,
+    root_of,
     stems,
     tcga,
 )
@@ -55,6 +55,7 @@ from histoseed.datasets.writer import PatchFacts
 from histoseed.errors import DatasetError
 from histoseed.geometry import known_mpp, polygons_to_label
 from histoseed.settings import Settings
+from histoseed.wording import some
 
 __all__ = ["CARD", "collect"]
 
@@ -207,7 +208,7 @@ def collect(source: Path, *, part: str | None = None, scheme: str | None = None,
         items.append(Item(patch_id=stem, read=partial(_read, job), files=files, facts=_facts(stem, folds)))
     info = info_of(CARD, scheme, part=part, region_classes=_REGIONS)
     without = len(listed) - len(tables)
-    text = "{count} tiles have no table of nuclei; their masks must show none"
+    text = "{count} {tile has|tiles have} no table of nuclei; their masks must show none"
     return Collection(info=info, items=items, remarks=[(source.name, Remark(text, without, "note"))] if without else [])
 
 
@@ -216,6 +217,7 @@ def _roots(source: Path, part: str | None) -> list[Path]:
     if not source.is_dir():
         raise DatasetError("There is no such folder.", where=source, fix="Give the folder of the data set.")
     wanted = _FOLDER_OF[chosen(part, CARD.parts, "--part")]
+    source = root_of(source, lambda path: any(entry.name.startswith(wanted) for entry in path.iterdir()))
     name = source.resolve().name
     if name.startswith(wanted):
         return [source]

@@ -21,7 +21,6 @@ What is minded:
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,13 +34,14 @@ from histoseed.annotations import Instances, read_geojson
 from histoseed.annotations.classifications import parse_classification
 from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.intake.content import Collection, Item, PatchContent, Remark, object_ids
+from histoseed.datasets.intake.remarks import noted
 from histoseed.datasets.intake.support import chosen, clipped, find_folder, info_of, pairs_by_stem, stems
 from histoseed.errors import AnnotationError, DatasetError
 from histoseed.geometry import Region, paint_spans, pixel_spans
 from histoseed.settings import Settings
 from histoseed.slides import open_slide
 
-__all__ = ["CARD", "collect", "counted"]
+__all__ = ["CARD", "collect"]
 
 _SITE = "https://zenodo.org/records/13859989"
 _IMAGES, _NUCLEI, _TISSUE = (f"01_training_dataset_{name}" for name in ("tif_ROIs", "geojson_nuclei", "geojson_tissue"))
@@ -124,8 +124,6 @@ SOURCE/
 _MPP = (0.22, 0.24)
 """What pictures may state; 0.2263 to 0.2269 are published."""
 
-_SAID = re.compile(r"(?P<what>.*) \((?P<count>\d+) (?P<unit>\w+?)s?: .*\)\.", re.DOTALL)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
@@ -196,7 +194,8 @@ def _read(job: _Job) -> PatchContent:
     remarks += said
     regions, overlap = _draw(tissue, (size[1], size[0]))
     if overlap:
-        remarks.append(Remark("Outlines of tissue overlap in {count} pixels, where the later one counts", overlap))
+        text = "Outlines of tissue overlap in {count} {pixel|pixels}, where the later one counts"
+        remarks.append(Remark(text, overlap))
     return PatchContent(
         image=image,
         objects=nuclei,
@@ -221,9 +220,9 @@ def _outlines(
     named = np.empty(len(found), dtype=object)
     named[:] = [None if name is None else classes[name] for name in names]
     ids = np.array(object_ids(CARD.name, f"{job.stem}/{layer}", len(found)), dtype=object)
-    remarks = [counted(warning, layer) for warning in warnings]
+    remarks = [noted(warning, f"{layer}: ") for warning in warnings]
     if None in names:
-        remarks.append(Remark(f"{layer}: {{count}} objects have no class", names.count(None)))
+        remarks.append(Remark(f"{layer}: {{count}} {{object has|objects have}} no class", names.count(None)))
     kept, said = clipped(replace(found, class_name=named, id=ids, colors={}), size)
     return kept, [*remarks, *(Remark(f"{layer}: {each.text}", each.count, each.kind) for each in said)]
 
@@ -237,20 +236,6 @@ def _plain_name(name: str, path: Path, row: int) -> str | None:
     except (json.JSONDecodeError, RecursionError, AnnotationError) as error:
         what = f"The classification {name[:60]!r} cannot be read ({error})."
         raise DatasetError(what, where=f"{path}, object {row}") from error
-
-
-def counted(sentence: str, layer: str) -> Remark:
-    """A sentence of an annotation reader without the names of its features, so that those of all files add up.
-
-    >>> counted("An outline without area was left out (2 features: 7, 9).", "tissue")
-    Remark(text='tissue: An outline without area was left out: {count} features', count=2, kind='problem')
-    """
-    match = _SAID.fullmatch(sentence)
-    if match is None:
-        return Remark(f"{layer}: {sentence.rstrip('.')}", kind="note")
-    renamed = match["what"].startswith("The id ")
-    text = f"{layer}: {match['what']}: {{count}} {match['unit']}s"
-    return Remark(text, int(match["count"]), "note" if renamed else "problem")
 
 
 def _draw(tissue: Instances, shape: tuple[int, int]) -> tuple[npt.NDArray[np.uint8], int]:

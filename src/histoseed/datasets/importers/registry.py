@@ -11,12 +11,13 @@ from types import MappingProxyType
 from typing import Any
 
 from histoseed.datasets.cards import DatasetCard
-from histoseed.datasets.checks import nearest
 from histoseed.datasets.dataset import Dataset
 from histoseed.datasets.intake.content import Collection
 from histoseed.datasets.intake.engine import OnItem, take_in
-from histoseed.errors import InputError
+from histoseed.datasets.near_names import nearest
+from histoseed.errors import HistoseedError, InputError
 from histoseed.settings import Settings, read_settings
+from histoseed.wording import some
 
 __all__ = ["IMPORTERS", "Importer", "collect_dataset", "get_importer", "import_dataset"]
 
@@ -69,6 +70,26 @@ class Importer:
         return tuple(p.name for p in self._parameters() if p.kind is not p.KEYWORD_ONLY)
 
     @property
+    def usage(self) -> str:
+        """What to name on the command line."""
+        usage: str = getattr(self._module, "USAGE", " ".join(one.upper() for one in self.sources))
+        return usage
+
+    def arguments(self, sources: Sequence[Path | Sequence[Path]]) -> list[Any]:
+        """Arguments for :attr:`collect` from what was named; pairs are found by their names where it takes pairs.
+
+        Raises:
+            InputError: another number of sources, or no pairs.
+        """
+        arrange = getattr(self._module, "arrange", None)
+        if arrange is not None and all(isinstance(one, Path) for one in sources):
+            return list(arrange(sources))
+        if len(sources) != len(self.sources):
+            what = f"The importer {self.name!r} reads {' and '.join(self.sources)}; {len(sources):,} were given."
+            raise InputError(what, where=some(map(str, sources)), fix=f"Name {self.usage}.")
+        return list(sources)
+
+    @property
     def options(self) -> tuple[str, ...]:
         """Names of the options."""
         return tuple(p.name for p in self._parameters() if p.kind is p.KEYWORD_ONLY and p.name != "settings")
@@ -117,12 +138,14 @@ def collect_dataset(
             what = f"The importer {name!r} has no option {option!r}."
             raise InputError(what, fix=nearest(option, [*importer.options, *_COMMON]))
     sources = [source] if isinstance(source, str | Path) else list(source)
-    if len(sources) != len(importer.sources):
-        what = f"The importer {name!r} reads {' and '.join(importer.sources)}; {len(sources)} were given."
-        raise InputError(what, where=", ".join(map(str, sources)))
     limits = read_settings() if settings is None else settings
     paths = [Path(one) if isinstance(one, str | Path) else [Path(each) for each in one] for one in sources]
-    return importer.collect(*paths, settings=limits, **options)
+    try:
+        return importer.collect(*importer.arguments(paths), settings=limits, **options)
+    except HistoseedError as error:
+        if error.where is not None:
+            raise
+        raise type(error)(error.what, where=some(map(str, sources)), fix=error.fix) from error
 
 
 def import_dataset(

@@ -25,10 +25,10 @@ from histoseed.datasets.cards import DatasetCard, Total
 from histoseed.datasets.content import PatchContent, Remark
 from histoseed.datasets.importers.mask_files import label_plane, read_colours
 from histoseed.datasets.intake.content import Collection, Item
-from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.intake.support import chosen, find_folder, info_of, pairs_by_stem, stems
 from histoseed.errors import DatasetError
 from histoseed.settings import Settings
+from histoseed.wording import some
 
 __all__ = ["CARD", "collect", "components"]
 
@@ -154,5 +154,6 @@ def _read(image: Path, mask: Path, settings: Settings) -> PatchContent:
         raise DatasetError(f"A mask of 0 and 255 is expected, this holds {listed}: cell types?", where=mask, fix=fix)
     labels, filled = components(plane > 0)
     if filled:
-        remarks.append(Remark("{count} holes of one pixel inside nuclei were filled", filled, "note"))
+        text = "{count} {hole of one pixel inside a nucleus was|holes of one pixel inside nuclei were} filled"
+        remarks.append(Remark(text, filled, "note"))
     return PatchContent(image=picture, objects=labels, remarks=remarks)

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import scipy.io
 
 from histoseed.annotations.limits import over_limit
-from histoseed.datasets.intake.remarks import some
 from histoseed.errors import DatasetError
 from histoseed.settings import Settings
+from histoseed.wording import counted, some
 
 __all__ = ["ArrayStack", "check_names", "csv_rows", "open_array", "pixels", "plane", "read_mat", "whole_numbers"]
 
@@ -55,7 +55,7 @@ def csv_rows(path: Path, columns: Sequence[str], settings: Settings) -> list[dic
     for row, k in lines[1:]:
         if len(row) != len(head):
             raise DatasetError(
-                f"The line has {len(row)} fields, the first line {len(head)}.", where=f"{path}, line {k}"
+                f"The line has {counted(len(row), 'field')}, the first line {len(head)}.", where=f"{path}, line {k}"
             )
     return [{name: row[i].strip() for name, i in zip(columns, at, strict=True)} for row, _ in lines[1:]]
 

@@ -7,20 +7,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import shapely
 
 from histoseed.annotations import Instances
 from histoseed.datasets.intake.content import Remark
-from histoseed.datasets.intake.remarks import some
 from histoseed.datasets.numbering import compact_labels
 from histoseed.errors import DatasetError
 from histoseed.geometry import Region, make_outlines_valid
 from histoseed.settings import Settings
 from histoseed.slides import open_slide
+from histoseed.wording import some
 
-__all__ = ["Fused", "class_by_majority", "class_codes", "clipped", "cut_shapes", "fuse_masks", "outlines", "read_rgb"]
+__all__ = [
+    "Fused",
+    "class_by_majority",
+    "class_codes",
+    "clipped",
+    "cut_shapes",
+    "falls_apart",
+    "fuse_masks",
+    "outlines",
+    "read_rgb",
+]
 
 
 def read_rgb(path: Path, settings: Settings, remarks: list[Remark]) -> npt.NDArray[np.uint8]:
@@ -79,9 +90,9 @@ def class_by_majority(
     remarks = [
         Remark(text, int(rows.sum()))
         for rows, text in (
-            (mixed, "{count} objects hold pixels of several classes; the most frequent one was taken"),
-            (tied, "{count} objects hold equally many pixels of two classes; the smaller class number was taken"),
-            (most == 0, "{count} objects hold no pixel of a class and stay unclassified"),
+            (mixed, "{count} {object holds|objects hold} pixels of several classes; the most frequent one was taken"),
+            (tied, "{count} {object holds|objects hold} as many pixels of two classes; the smaller number was taken"),
+            (most == 0, "{count} {object holds|objects hold} no pixel of a class and {stays|stay} unclassified"),
         )
         if rows.any()
     ]
@@ -101,12 +112,19 @@ class Fused:
         class_of: Label -> class name, for the labels that can be seen.
         pixels_lost: Pixels that later masks hide.
         objects_lost: Masks without a pixel left, empty ones included.
+        divided: Masks of which more parts can be seen than they have, since later ones lie across them.
     """
 
     labels: npt.NDArray[np.int32]
     class_of: Mapping[int, str | None]
     pixels_lost: int
     objects_lost: int
+    divided: int = 0
+
+    def remarks(self) -> list[Remark]:
+        """What the data set says beside the pixels and objects that were lost."""
+        text = "{count} {object falls|objects fall} into several parts where others lie on top; each stays one object"
+        return [Remark(text, self.divided)] if self.divided else []
 
 
 def fuse_masks(masks: Iterable[tuple[npt.NDArray[np.bool_], str | None]], shape: tuple[int, int]) -> Fused:
@@ -124,14 +142,44 @@ def fuse_masks(masks: Iterable[tuple[npt.NDArray[np.bool_], str | None]], shape:
     """
     labels = np.zeros(shape, np.int32)
     names: list[str | None] = []
-    painted = 0
+    whole: list[tuple[tuple[slice, slice], npt.NDArray[np.bool_]]] = []
     for mask, name in masks:
         names.append(name)
-        painted += int(np.count_nonzero(mask))
         labels[mask] = len(names)
+        window = _window(mask)
+        whole.append((window, mask[window].copy()))
     left = np.bincount(labels.ravel(), minlength=len(names) + 1)[1:]
+    painted = [int(np.count_nonzero(mask)) for _, mask in whole]
+    divided = sum(
+        falls_apart(mask, labels[window] == k)
+        for k, (window, mask) in enumerate(whole, start=1)
+        if 0 < left[k - 1] < painted[k - 1]
+    )
     class_of = {k: name for k, name in enumerate(names, start=1) if left[k - 1]}
-    return Fused(labels, class_of, painted - int(left.sum()), int((left == 0).sum()))
+    return Fused(labels, class_of, sum(painted) - int(left.sum()), int((left == 0).sum()), divided)
+
+
+def _window(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Rows and columns around what is set; empty where nothing is."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def falls_apart(whole: npt.NDArray[np.bool_], visible: npt.NDArray[np.bool_]) -> bool:
+    """Whether what can be seen of an object has more parts than the object; pixels at a corner touch.
+
+    Args:
+        whole: (H, W), the object.
+        visible: (H, W), what others leave of it.
+
+    >>> bar, across = np.ones((1, 3), bool), np.array([[True, False, True]])
+    >>> falls_apart(bar, across), falls_apart(across, across)
+    (True, False)
+    """
+    before, after = (cv2.connectedComponents(np.ascontiguousarray(m, np.uint8))[0] for m in (whole, visible))
+    return bool(after > before)
 
 
 def outlines(
@@ -151,9 +199,9 @@ def outlines(
     few = shapely.is_missing(out)
     out, repaired, lost = make_outlines_valid(out)
     counts = {
-        "{count} outlines of less than three different vertices were left out": few,
-        "{count} outlines that cross themselves were repaired": repaired,
-        "{count} outlines without area were left out": lost,
+        "{count} {outline|outlines} of less than three different vertices {was|were} left out": few,
+        "{count} {outline that crosses itself was|outlines that cross themselves were} repaired": repaired,
+        "{count} {outline|outlines} without area {was|were} left out": lost,
     }
     remarks = [Remark(text, int(rows.sum())) for text, rows in counts.items() if rows.any()]
     return out, np.asarray(few | lost), remarks
@@ -179,10 +227,11 @@ def clipped(instances: Instances, size: tuple[int, int]) -> tuple[Instances, lis
     gone = shapely.is_empty(shapes)
     remarks = []
     if (over & ~gone).any():
-        text = "{count} objects left the image and were cut at its border"
+        text = "{count} {object|objects} left the image and {was|were} cut at its border"
         remarks.append(Remark(text, int((over & ~gone).sum())))
     if gone.any():
-        remarks.append(Remark("{count} objects lie outside the image and were left out", int(gone.sum())))
+        text = "{count} {object lies|objects lie} outside the image and {was|were} left out"
+        remarks.append(Remark(text, int(gone.sum())))
     return replace(instances, geometry=shapes).select(~gone), remarks
 
 

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
 
-__all__ = ["Remarks", "some"]
+from histoseed.datasets.content import Remark
+from histoseed.wording import agreed, counted, plural, some
+
+__all__ = ["Remarks", "noted"]
+
+_NOTE = re.compile(r"(?P<what>.*) \((?P<count>[\d,]+) (?P<unit>[a-z]+): .*\)\.", re.DOTALL)
+"""A sentence of :class:`histoseed.annotations.notes.Notes`."""
+
+_CONVERTED = ("The id ", "There is no id")
+"""How sentences begin that tell of no loss."""
 
 
-def some(names: Iterable[str], most: int = 3) -> str:
-    """The first names of a list, and how many more there are.
+def noted(sentence: str, about: str = "") -> Remark:
+    """A sentence of an annotation reader without the names of its objects, so that those of all files add up.
 
-    >>> some(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
+    Args:
+        sentence: What the reader says.
+        about: What the file holds, to stand before it.
+
+    >>> noted("An outline without area was left out (2 features: 7, 9).", "tissue: ").count
+    2
+    >>> agreed(noted("An outline without area was left out (1 feature: 7).", "tissue: ").text, 2000)
+    'tissue: An outline without area was left out: 2,000 features'
     """
-    listed = list(names)
-    text = ", ".join(listed[:most])
-    return text if len(listed) <= most else f"{text} and {len(listed) - most} more"
+    match = _NOTE.fullmatch(sentence)
+    if match is None:
+        return Remark(f"{about}{sentence.rstrip('.')}", kind="note")
+    count, unit = int(match["count"].replace(",", "")), match["unit"]
+    one = unit if count == 1 else unit.removesuffix("s")
+    text = f"{about}{match['what']}: {{count}} {{{one}|{plural(one)}}}"
+    return Remark(text, count, "note" if match["what"].startswith(_CONVERTED) else "problem")
 
 
 class Remarks:
@@ -34,7 +53,8 @@ class Remarks:
         """Say that ``text`` holds for a patch; ``count`` objects are summed up where it is above 0.
 
         Args:
-            text: A sentence without its full stop; ``{count}`` stands for the sum.
+            text: A sentence without its full stop, as :func:`histoseed.wording.agreed` reads it; ``{count}`` stands for
+                the sum.
             patch_id: The patch, or the file.
             count: Objects concerned.
         """
@@ -45,6 +65,6 @@ class Remarks:
         """One sentence a kind, in the order in which they first came up."""
         out = []
         for text, patches in self._patches.items():
-            said = text.rstrip(".").replace("{count}", str(self._counts[text]))
-            out.append(f"{said} ({len(patches)} {self._noun}{'' if len(patches) == 1 else 's'}: {some(patches)}).")
+            said = agreed(text.rstrip("."), self._counts[text]) if self._counts[text] else text.rstrip(".")
+            out.append(f"{said} ({counted(len(patches), self._noun)}: {some(patches)}).")
         return out

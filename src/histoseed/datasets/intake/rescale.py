@@ -113,7 +113,7 @@ def _resampled(content: PatchContent, ratio: float, settings: Settings, where: s
     )
     if not lost:
         return done
-    remark = Remark("{count} objects had no pixel left at the new resolution and were lost", lost)
+    remark = Remark("{count} {object|objects} had no pixel left at the new resolution and {was|were} lost", lost)
     return replace(_with_remarks(done, remark), objects_lost=done.objects_lost + lost)
 
 

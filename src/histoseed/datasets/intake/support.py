@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from histoseed.datasets.barcodes import Barcode, tcga
 from histoseed.datasets.cards import DatasetCard
-from histoseed.datasets.checks import nearest
 from histoseed.datasets.info import DatasetInfo, named_classes
 from histoseed.datasets.intake.content import Remark
 from histoseed.datasets.intake.objects import (
@@ -19,8 +18,9 @@ from histoseed.datasets.intake.objects import (
     outlines,
     read_rgb,
 )
-from histoseed.datasets.intake.remarks import some
+from histoseed.datasets.near_names import nearest
 from histoseed.errors import DatasetError, InputError
+from histoseed.wording import some
 
 __all__ = [
     "Barcode",
@@ -36,6 +36,7 @@ __all__ = [
     "outlines",
     "pairs_by_stem",
     "read_rgb",
+    "root_of",
     "stems",
     "tcga",
 ]
@@ -114,13 +115,37 @@ def find_folder(source: Path, *names: str) -> Path:
         parts = Path(name).parts
         if source.resolve().parts[-len(parts) :] == parts:
             return source
-    below = [entry for entry in sorted(source.iterdir()) if entry.is_dir() and not entry.name.startswith(".")]
     for name in names:
-        inside = [entry / name for entry in below if (entry / name).is_dir()]
+        inside = [entry / name for entry in _folders(source) if (entry / name).is_dir()]
         if len(inside) == 1:
             return inside[0]
     listed = " or ".join(f"{name}/" for name in names)
     raise DatasetError(f"There is no folder {listed}.", where=source, fix="Give the folder that was unpacked.")
+
+
+def root_of(source: Path, holds: Callable[[Path], bool]) -> Path:
+    """The folder that was unpacked: ``source`` itself, or the one folder in it that looks like it.
+
+    Args:
+        source: What the user named.
+        holds: Whether a folder looks like it.
+
+    Returns:
+        ``source`` where neither it nor exactly one folder in it does.
+
+    Raises:
+        DatasetError: there is no such folder.
+    """
+    find_folder(source, ".")
+    if holds(source):
+        return source
+    below = [entry for entry in _folders(source) if holds(entry)]
+    return below[0] if len(below) == 1 else source
+
+
+def _folders(source: Path) -> list[Path]:
+    """The folders in a folder, sorted, without those that archives of other systems bring."""
+    return [entry for entry in sorted(source.iterdir()) if entry.is_dir() and not entry.name.startswith((".", "__"))]
 
 
 def stems(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
@@ -165,5 +190,5 @@ def pairs_by_stem(images: Mapping[str, Path], others: Mapping[str, Path], what: 
         where = others[alone[1][0]].parent
         raise DatasetError(f"No image for {some(alone[1], 5)}.", where=where, fix=_UNPACK)
     if not images:
-        raise DatasetError(f"There is no image with a {what}.", fix=_UNPACK)
+        raise DatasetError(f"There is no image with its {what}.", fix=_UNPACK)
     return sorted(images)

@@ -12,14 +12,13 @@ from histoseed.inference.executors.dask_executor import DaskExecutor
 from histoseed.inference.executors.options import make_executor, read_executor
 from histoseed.inference.executors.outcome import Outcome, UnitError
 from histoseed.inference.executors.processes import ProcessExecutor
-from histoseed.inference.executors.running import ClusterError, Executor, OnUnit
+from histoseed.inference.executors.running import Executor, OnUnit
 from histoseed.inference.executors.serial import SerialExecutor
 from histoseed.inference.executors.slurm import SlurmExecutor
 from histoseed.inference.executors.slurm_jobs import SlurmPool
 from histoseed.inference.executors.unit import Unit, unit_function
 
 __all__ = [
-    "ClusterError",
     "DaskExecutor",
     "Executor",
     "OnUnit",

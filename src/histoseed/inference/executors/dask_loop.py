@@ -15,10 +15,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from histoseed.errors import ClusterError
 from histoseed.inference.executors.outcome import Outcome, UnitError, fail
 from histoseed.inference.executors.packages import optional
 from histoseed.inference.executors.remote import folder_token, read_answer, request, run_request
-from histoseed.inference.executors.running import ClusterError
 from histoseed.inference.executors.unit import Unit
 
 __all__ = ["drive"]

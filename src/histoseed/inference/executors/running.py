@@ -7,24 +7,18 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from histoseed.errors import HistoseedError, OutputError
+from histoseed.errors import OutputError
 from histoseed.files import explained
 from histoseed.inference.executors.outcome import Outcome, read_outcome
 from histoseed.inference.executors.unit import Unit, check_units
 
-__all__ = ["ClusterError", "Executor", "OnUnit", "Work", "run_units"]
+__all__ = ["Executor", "OnUnit", "Work", "run_units"]
 
 OnUnit = Callable[[Outcome], None]
 """Receives each outcome as soon as it is known, in the caller's thread. What it raises stops the run."""
 
 Work = Callable[[Sequence[Unit], Path], Generator[Outcome]]
 """Runs units and yields their outcomes in any order; closing it stops what still runs."""
-
-
-class ClusterError(HistoseedError):
-    """Workers or their scheduler are lost or do not come. What is done stays done: no bad input, the run is resumed."""
-
-    code = "cluster"
 
 
 class Executor(Protocol):

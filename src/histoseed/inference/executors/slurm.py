@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from histoseed.errors import DependencyError, InputError
+from histoseed.errors import ClusterError, DependencyError, InputError
 from histoseed.files import explained
 from histoseed.inference.executors.dask_executor import connect, security, tell_dashboard
 from histoseed.inference.executors.dask_loop import drive
 from histoseed.inference.executors.outcome import Outcome
 from histoseed.inference.executors.packages import optional
-from histoseed.inference.executors.running import ClusterError, OnUnit, run_units
+from histoseed.inference.executors.running import OnUnit, run_units
 from histoseed.inference.executors.slurm_jobs import SlurmPool
 from histoseed.inference.executors.unit import Unit
 

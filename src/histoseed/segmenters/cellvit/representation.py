@@ -65,6 +65,10 @@ class CellVitRepresentation:
             classes=raw[:, first + second :].softmax(1).cpu().numpy() if classes else None,
         )
 
+    def foreground(self, raw: torch.Tensor) -> torch.Tensor:
+        """Nucleus against background."""
+        return raw[:, 1] - raw[:, 0]
+
     def instances(self, maps: CellVitMaps, size: tuple[int, int], how: HoverProcessing, mpp: float) -> Found:
         """Watershed, see :func:`~histoseed.segmenters.cellvit.hover_labels`; the score is the mean probability."""
         seen = np.s_[..., : size[0], : size[1]]

@@ -83,6 +83,10 @@ class InstansegRepresentation:
             pixels=decoder.pixel_weights(),
         )
 
+    def foreground(self, raw: torch.Tensor) -> torch.Tensor:
+        """The seed map."""
+        return raw[:, 2 * EMBEDDING]
+
     def instances(self, maps: InstansegMaps, size: tuple[int, int], how: InstansegProcessing, mpp: float) -> Found:
         """Claims of the seeds; classes by the sum over the pixels of an object."""
         seen = np.s_[..., : size[0], : size[1]]

@@ -6,11 +6,17 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["MethodName", "MethodOptions", "SideJoin", "Targets"]
+__all__ = ["ADDING", "CHANGING", "MethodName", "MethodOptions", "SideJoin", "Targets"]
 
 MethodName = Literal["frozen", "lora", "adapter", "side-branch", "bitfit", "last-block", "full"]
 Targets = Literal["auto", "qv", "all-linear"]
 SideJoin = Literal["add", "concat"]
+
+ADDING: tuple[MethodName, ...] = ("lora", "adapter", "side-branch")
+"""Methods that leave the encoder's own weights as they are, and add others."""
+
+CHANGING: tuple[MethodName, ...] = ("bitfit", "last-block", "full")
+"""Methods that train weights of the encoder itself."""
 
 
 class MethodOptions(BaseModel):

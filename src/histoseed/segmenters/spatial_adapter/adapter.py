@@ -65,7 +65,7 @@ class _ConvFeedForward(nn.Module):
     def forward(self, maps: torch.Tensor, sizes: Sizes) -> torch.Tensor:
         x = self.first(maps)
         planes = [
-            self.depthwise(part.transpose(1, 2).reshape(len(x), -1, *size)).flatten(2).transpose(1, 2)
+            self.depthwise(part.transpose(1, 2).reshape(x.shape[0], -1, *size)).flatten(2).transpose(1, 2)
             for part, size in zip(torch.split(x, [h * w for h, w in sizes], 1), sizes, strict=True)
         ]
         out: torch.Tensor = self.last(F.gelu(torch.cat(planes, 1)))
@@ -190,7 +190,7 @@ class SpatialAdapter(nn.Module):
                 handle.remove()
         parts = torch.split(exchange.pyramid, [h * w for h, w in sizes], 1)
         c2, c3, c4 = (
-            part.transpose(1, 2).reshape(len(images), -1, *size) for part, size in zip(parts, sizes, strict=True)
+            part.transpose(1, 2).reshape(images.shape[0], -1, *size) for part, size in zip(parts, sizes, strict=True)
         )
         c1 = _resized(self.finest(c2), first) + first
         return [
@@ -237,7 +237,7 @@ class _Exchange:
             last = group == _GROUPS - 1
             for extractor in self.adapter.extractors[group : None if last else group + 1]:
                 self.pyramid = extractor(self.pyramid, self.sizes, tokens, self.at)
-            self.tokens.append(tokens.transpose(1, 2).reshape(len(tokens), -1, *self.at[0]))
+            self.tokens.append(tokens.transpose(1, 2).reshape(tokens.shape[0], -1, *self.at[0]))
 
         return extract
 

@@ -75,6 +75,10 @@ class StarRepresentation:
             classes=raw[:, 1 + RAYS :].softmax(1).cpu().numpy() if classes else None,
         )
 
+    def foreground(self, raw: torch.Tensor) -> torch.Tensor:
+        """The object probability; cell (i, j) speaks for the pixel (GRID * i, GRID * j)."""
+        return raw[:, 0]
+
     def instances(self, maps: StarMaps, size: tuple[int, int], how: StarProcessing, mpp: float) -> Found:
         """Polygons and their suppression; classes by the sum over the cells of an object."""
         labels, score = star_labels(maps.probability, maps.distances, size, how, mpp)

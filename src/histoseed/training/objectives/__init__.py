@@ -13,9 +13,11 @@ from histoseed.training.losses import representation_loss
 from histoseed.training.objectives.cell_tokens import cell_class_loss
 from histoseed.training.objectives.cellvit import cellvit_objective
 from histoseed.training.objectives.instanseg import instanseg_objective
+from histoseed.training.objectives.marks import MarkBatch, mark_batch, mark_losses
+from histoseed.training.objectives.semantic import semantic_objective
 from histoseed.training.objectives.stardist import stardist_objective
 
-__all__ = ["OBJECTIVES", "Objective", "cell_class_loss", "objective_of"]
+__all__ = ["OBJECTIVES", "MarkBatch", "Objective", "cell_class_loss", "mark_batch", "mark_losses", "objective_of"]
 
 
 class Objective(Protocol):
@@ -44,6 +46,7 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
         "cellvit": cellvit_objective,
         "stardist": stardist_objective,
         "instanseg": instanseg_objective,
+        "semantic": semantic_objective,
     }
 )
 """By ``decoder.kind``; a test holds that every kind has one."""

@@ -2,6 +2,7 @@
 
 from histoseed.workflows.evaluation.classes import ClassMatch, match_classes
 from histoseed.workflows.evaluation.exposure import Exposure, exposure
+from histoseed.workflows.evaluation.kinds import ScoredKinds, scored_kinds
 from histoseed.workflows.evaluation.report import render_report
 from histoseed.workflows.evaluation.result import Comparison, Evaluation
 from histoseed.workflows.evaluation.subjects import Answer, ModelSubject, PredictedSubject, Subject, subject_of
@@ -15,12 +16,14 @@ __all__ = [
     "Exposure",
     "ModelSubject",
     "PredictedSubject",
+    "ScoredKinds",
     "Subject",
     "Tally",
     "Truth",
     "exposure",
     "match_classes",
     "render_report",
+    "scored_kinds",
     "subject_of",
     "truth_of",
 ]

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from histoseed.metrics import Interval
 from histoseed.pictures import Report, paired_differences
+from histoseed.wording import signed_number
 from histoseed.workflows.evaluation.result import Comparison, Evaluation
-from histoseed.workflows.evaluation.wording import bounds, patch_pq, signed_number
+from histoseed.workflows.evaluation.wording import bounds, patch_pq
 from histoseed.workflows.evaluation.words import LOWER_IS_BETTER, SCORE_WORDS, class_score_name
 
 __all__ = ["comparison_section"]

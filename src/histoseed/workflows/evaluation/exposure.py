@@ -55,7 +55,8 @@ def _of_entry(dataset: Dataset, model: str, entry: TrainingData) -> tuple[list[s
         where = "this data set" if same else f"the data set {entry.name!r}"
         doubt = "" if same else ", if the names mean the same there"
         share = f"{seen:,} of the {len(dataset):,} patches ({_some(names)})"
-        text = f"{share} belong to groups of {where} that {model!r} was trained on{doubt}: the scores are too good."
+        belong = "belongs" if seen == 1 else "belong"
+        text = f"{share} {belong} to groups of {where} that {model!r} was trained on{doubt}: the scores are too good."
         return [text], []
     if same and not trained:
         text = f"{model!r} was trained on a data set of this name ({entry.name!r}) and does not say on which groups."

@@ -10,21 +10,29 @@ import numpy.typing as npt
 
 from histoseed.metrics import SizeBin
 from histoseed.pictures import Report, confusion_matrix, size_histogram
+from histoseed.wording import counted
 from histoseed.workflows.evaluation.pictures import Panel
 from histoseed.workflows.evaluation.result import Evaluation
-from histoseed.workflows.evaluation.wording import bounds, counted, percent
+from histoseed.workflows.evaluation.wording import bounds, percent
 from histoseed.workflows.evaluation.words import PREDICTED_WORDS, TRUTH_WORDS
 
 __all__ = ["class_section", "failure_section", "group_section", "patch_section"]
 
 _GROUPS_SHOWN = 20
 
+_ORDER = {
+    "PQ": "By the panoptic quality of the single patch. In the differences, every object without a partner of IoU "
+    "above 0.5 is drawn as missed or false, whatever the reason.",
+    "F1": "By the detection F1 of the single patch. Objects are paired by their places.",
+}
+"""What the patches are ordered by."""
+
 
 def class_section(page: Report, result: Evaluation) -> None:
     """Scores of each class, and which is taken for which."""
     page.section("Classes")
     classes = result.accumulator.classes
-    table = result.accumulator.confusion()
+    table = result.accumulator.confusion(by=result.paired_by)
     rows = []
     for k, name in enumerate(classes, start=1):
         pq, f1 = (result.intervals.get(f"{kind}_{name}") for kind in ("pq", "f1"))
@@ -35,7 +43,8 @@ def class_section(page: Report, result: Evaluation) -> None:
     page.table(["class", "annotated", "predicted", "PQ", level, "F1", level, "R² of counts"], rows, "lrrrlrlr")
     names = ["unclassified", *classes, "no object"]
     true, found = ([i for i in range(len(names)) if i or table.sum(axis=axis)[0]] for axis in (1, 0))
-    caption = "Pairs with IoU above 0.5; shares are of the row. The last column are misses, the last row false objects."
+    pairs = "Pairs with IoU above 0.5" if result.paired_by == "iou" else "Pairs of places within the radius"
+    caption = f"{pairs}; shares are of the row. The last column are misses, the last row false objects."
     page.plot(
         lambda theme: confusion_matrix(
             table[np.ix_(true, found)], [names[i] for i in true], [names[i] for i in found], theme=theme
@@ -47,6 +56,8 @@ def class_section(page: Report, result: Evaluation) -> None:
 
 def failure_section(page: Report, result: Evaluation) -> None:
     """What happened to the objects of both sides, and how that depends on their size."""
+    if not result.outlined:
+        return
     page.section("Where it fails")
     counts = result.failures.counts()
     for side, title, words in (
@@ -85,16 +96,14 @@ def patch_section(page: Report, title: str, panels: Sequence[Panel]) -> None:
     if not panels:
         return
     page.section(title)
-    page.text(
-        "By the panoptic quality of the single patch. In the differences, every object without a partner of IoU above "
-        "0.5 is drawn as missed or false, whatever the reason."
-    )
+    page.text(_ORDER[panels[0].score_name])
     for panel in panels:
         group = f" ({panel.group})" if panel.group and panel.group != panel.patch_id else ""
         window = f" {panel.window[:1].upper()}{panel.window[1:]}." if panel.window else ""
         text = (
-            f"{panel.patch_id}{group}: PQ {panel.pq:.3f}, {panel.truth:,} annotated and {panel.predicted:,} predicted "
-            f"objects; {panel.outcome}.{window}"
+            f"{panel.patch_id}{group}: {panel.score_name} {panel.score:.3f}, "
+            f"{counted(panel.truth, 'annotated object')}, {counted(panel.predicted, 'predicted object')}; "
+            f"{panel.outcome}.{window}"
         )
         alt = f"Image, truth, prediction and differences of patch {panel.patch_id}."
         page.figure(panel.picture, text, alt)
@@ -118,9 +127,10 @@ def _breakdown(page: Report, result: Evaluation, what: str, names: npt.NDArray[n
         scores = result.accumulator.scores_of(rows[at])
         columns = ("pq", "aji", "f1_detection")
         table.append([name, len(at), scores["n_instances"], scores["n_predicted"], *(scores[key] for key in columns)])
-    table.sort(key=lambda row: (math.inf if row[4] is None else float(str(row[4])), str(row[0])))
+    by, score = (4, "PQ") if result.outlined else (6, "detection F1")
+    table.sort(key=lambda row: (math.inf if row[by] is None else float(str(row[by])), str(row[0])))
     page.section(f"By {what}")
     more = len(table) - _GROUPS_SHOWN
-    caption = f"The {_GROUPS_SHOWN} with the lowest PQ of {len(table):,}" if more > 0 else "Lowest PQ first"
+    caption = f"The {_GROUPS_SHOWN} with the lowest {score} of {len(table):,}" if more > 0 else f"Lowest {score} first"
     header = [what, "patches", "annotated", "predicted", "PQ", "AJI", "F1, detection"]
     page.table(header, table[:_GROUPS_SHOWN], "lrrrrrr", caption=caption)

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from histoseed.metrics import Contingency, Failures, contingency, matched_pairs, panoptic_statistics
+from histoseed.metrics import (
+    DEFAULT_RADIUS_UM,
+    Contingency,
+    DetectionStatistics,
+    Failures,
+    PanopticStatistics,
+    contingency,
+    matched_pairs,
+    panoptic_statistics,
+)
 from histoseed.pictures import Picture, comparison, label_colors
 from histoseed.workflows.evaluation.classes import ClassMatch
+from histoseed.workflows.evaluation.place_pictures import Places, places_of
 from histoseed.workflows.evaluation.subjects import Answer
 from histoseed.workflows.evaluation.tally import Truth
 
@@ -33,7 +43,8 @@ class Panel:
     Args:
         patch_id: The patch.
         group: Its group, "" where unknown.
-        pq: Panoptic quality of the patch.
+        score: Panoptic quality of the patch, or detection F1 where nothing is outlined.
+        score_name: "PQ" or "F1".
         truth: Objects of the truth.
         predicted: Predicted objects.
         outcome: What went wrong, in words.
@@ -43,7 +54,8 @@ class Panel:
 
     patch_id: str
     group: str
-    pq: float
+    score: float
+    score_name: str
     truth: int
     predicted: int
     outcome: str
@@ -54,15 +66,27 @@ class Panel:
 class Extremes:
     """Keeps the few patches that went worst and best; a picture is drawn only of a patch that is kept for now.
 
+    Patches are compared by panoptic quality, on a data set without outlines by detection F1.
+
     Args:
         match: Classes of both sides.
+        radius_um: Of detection.
         colors: Class name -> "#rrggbb".
         worst: How many of the worst patches are kept.
         best: How many of the best.
     """
 
-    def __init__(self, match: ClassMatch, colors: Mapping[str, str], *, worst: int = 6, best: int = 2) -> None:
+    def __init__(
+        self,
+        match: ClassMatch,
+        colors: Mapping[str, str],
+        *,
+        radius_um: float = DEFAULT_RADIUS_UM,
+        worst: int = 6,
+        best: int = 2,
+    ) -> None:
         self._match = match
+        self._radius_um = radius_um
         self._colors = {name: colors[name] for name in match.classes if name in colors}
         self._sizes = {"worst": worst, "best": best}
         self._kept: dict[str, list[tuple[tuple[float, int, int], Panel]]] = {"worst": [], "best": []}
@@ -70,20 +94,30 @@ class Extremes:
 
     def offer(self, truth: Truth, answer: Answer, found: Failures) -> None:
         """Look at a patch; one without any object is passed over."""
-        table = contingency(truth.patch.labels, answer.labels, ignore=truth.ignore)
+        if truth.unlabelled is not None and truth.unlabelled.all():
+            places = places_of(truth, answer, self._radius_um)
+            if places is not None:
+                counts = places.statistics
+                self._consider(counts.score().f1, counts, lambda: _of_places(places))
+            return
+        table = contingency(truth.patch.labels, answer.labels, ignore=truth.left_out)
         statistics = panoptic_statistics(table)
         pq = statistics.quality().pq
-        if np.isnan(pq):
+        self._consider(pq, statistics, lambda: self._panel(truth, answer, found, table, pq))
+
+    def _consider(
+        self, score: float, counts: PanopticStatistics | DetectionStatistics, draw: Callable[[], Panel]
+    ) -> None:
+        if np.isnan(score):
             return
         self._count += 1
-        errors = statistics.fp + statistics.fn
         # Of patches that are equally bad the one with more errors is worse, of equally good ones that with more hits.
-        keys = {"worst": (-pq, errors, -self._count), "best": (pq, statistics.tp, -self._count)}
+        keys = {"worst": (-score, counts.fp + counts.fn, -self._count), "best": (score, counts.tp, -self._count)}
         panel: Panel | None = None
         for which, key in keys.items():
             kept = self._kept[which]
             if len(kept) < self._sizes[which] or (kept and key > kept[0][0]):
-                panel = panel or self._panel(truth, answer, found, table, pq)
+                panel = panel or draw()
                 heapq.heappush(kept, (key, panel))
                 if len(kept) > self._sizes[which]:
                     heapq.heappop(kept)
@@ -123,7 +157,7 @@ class Extremes:
             both[seen],
             truth_colors=colors[0],
             predicted_colors=colors[1],
-            ignore=None if truth.ignore is None else np.ascontiguousarray(truth.ignore[rows, columns]),
+            ignore=None if truth.left_out is None else np.ascontiguousarray(truth.left_out[rows, columns]),
             classes=self._colors if classes else None,
             side=min(max(_PANEL_PX[0], math.ceil(1.5 * max(true.shape))), _PANEL_PX[1]),
             columns=4,
@@ -131,13 +165,31 @@ class Extremes:
         return Panel(
             patch_id=truth.patch.patch_id,
             group=truth.group,
-            pq=pq,
+            score=pq,
+            score_name="PQ",
             truth=len(table.truth),
             predicted=len(table.predicted),
             outcome=_in_words(found),
             window=words,
             picture=picture,
         )
+
+
+def _of_places(places: Places) -> Panel:
+    truth = places.truth
+    rows, columns, words = _window_of(truth, places.wrong, places.centres)
+    side = max(rows.stop - rows.start, columns.stop - columns.start)
+    return Panel(
+        patch_id=truth.patch.patch_id,
+        group=truth.group,
+        score=places.statistics.score().f1,
+        score_name="F1",
+        truth=len(places.centres),
+        predicted=len(places.predicted),
+        outcome=places.in_words(),
+        window=words,
+        picture=places.picture(rows, columns, min(max(_PANEL_PX[0], math.ceil(1.5 * side)), _PANEL_PX[1])),
+    )
 
 
 def _numbered(of_label: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
@@ -155,10 +207,6 @@ def _in_words(found: Failures) -> str:
 
 def _window(truth: Truth, table: Contingency, found: Failures) -> tuple[slice, slice, str]:
     """Rows and columns to show, and which they are: the whole patch, or where most objects went wrong."""
-    height, width = table.shape
-    side = _WINDOW_PX if truth.mpp is None else max(64, round(WINDOW_UM / truth.mpp))
-    if max(height, width) <= 1.25 * side:
-        return slice(0, height), slice(0, width), ""
     wrong = [
         objects.centroid[outcome != "matched"]
         for objects, outcome in (
@@ -166,12 +214,20 @@ def _window(truth: Truth, table: Contingency, found: Failures) -> tuple[slice, s
             (table.predicted, found.predicted_outcome),
         )
     ]
-    points = np.concatenate(wrong)
-    if not len(points):
-        points = table.truth.centroid
-    x, y = _densest(points, width, height, side)
+    return _window_of(truth, np.concatenate(wrong), table.truth.centroid)
+
+
+def _window_of(
+    truth: Truth, wrong: npt.NDArray[np.float64], centres: npt.NDArray[np.float64]
+) -> tuple[slice, slice, str]:
+    """The window with most of what went wrong, or with most objects."""
+    height, width = truth.patch.labels.shape
+    side = _WINDOW_PX if truth.mpp is None else max(64, round(WINDOW_UM / truth.mpp))
+    if max(height, width) <= 1.25 * side:
+        return slice(0, height), slice(0, width), ""
+    x, y = _densest(wrong if len(wrong) else centres, width, height, side)
     size = f"{side} px" if truth.mpp is None else f"{side * truth.mpp:.0f} µm"
-    why = "most failures" if len(np.concatenate(wrong)) else "most objects"
+    why = "most failures" if len(wrong) else "most objects"
     words = f"shown is the window of {size} at x {x}, y {y} with the {why}"
     return slice(y, min(y + side, height)), slice(x, min(x + side, width)), words
 

@@ -9,6 +9,7 @@ import platform
 from histoseed._version import __version__
 from histoseed.datasets import DatasetInfo
 from histoseed.pictures import Report
+from histoseed.wording import counted
 from histoseed.workflows.evaluation.comparison_section import comparison_section
 from histoseed.workflows.evaluation.failure_sections import (
     class_section,
@@ -17,13 +18,13 @@ from histoseed.workflows.evaluation.failure_sections import (
     patch_section,
 )
 from histoseed.workflows.evaluation.result import Evaluation
-from histoseed.workflows.evaluation.wording import bounds, counted, percent
+from histoseed.workflows.evaluation.wording import bounds, percent
 from histoseed.workflows.evaluation.words import SCORE_WORDS, TRUTH_WORDS
 
 __all__ = ["render_report"]
 
 _HEADLINES = ("pq", "aji", "f1_detection", "dice", "mpq", "iou", "precision", "recall")
-_HIDDEN = ("model_data", "histoseed_version")
+_HIDDEN = ("model_data", "histoseed_version", "undefined", "kinds")
 _COUNTS = {
     "n_patches": "patches",
     "n_empty": "patches empty on both sides",
@@ -66,7 +67,7 @@ def _subtitle(result: Evaluation, info: DatasetInfo) -> str:
     against = f", against {result.comparison.name}" if result.comparison else ""
     patches = counted(len(result.accumulator.rows), "patch")
     groups = f" of {counted(result['n_groups'], result.group_unit)}" if result.group_unit != "patch" else ""
-    objects = counted(int(result.failures.truth_labels.size), "annotated object")
+    objects = counted(int(result["n_instances"]), "annotated object")
     protocol = result.scores.protocol
     return f"On {info.name}{split}{against}: {patches}{groups}, {objects}. Protocol {protocol}."
 
@@ -84,6 +85,8 @@ def _summary(page: Report, result: Evaluation) -> None:
 
 
 def _in_a_sentence(result: Evaluation) -> str:
+    if not result.outlined:
+        return _of_places(result)
     counts = result.failures.counts()
     n_true, n_pred = (sum(side.values()) for side in counts.values())
     sentences = []
@@ -93,6 +96,20 @@ def _in_a_sentence(result: Evaluation) -> str:
     if n_pred:
         share = percent(counts["predicted"]["false"], n_pred)
         sentences.append(f"Of the {counted(n_pred, 'predicted object')}, {share} lie where nothing is annotated.")
+    return " ".join(sentences) or "There is no object on either side."
+
+
+def _of_places(result: Evaluation) -> str:
+    """The same where nothing is outlined."""
+    table = result.accumulator.rows.detected.sum(0)
+    n_true, n_pred = int(table[:-1].sum()), int(table[:, :-1].sum())
+    sentences = []
+    if n_true:
+        found = percent(int(table[:-1, :-1].sum()), n_true)
+        sentences.append(f"Of the {counted(n_true, 'annotated object')}, {found} are found.")
+    if n_pred:
+        false = percent(int(table[-1, :-1].sum()), n_pred)
+        sentences.append(f"Of the {counted(n_pred, 'predicted object')}, {false} lie where nothing is annotated.")
     return " ".join(sentences) or "There is no object on either side."
 
 

@@ -93,6 +93,16 @@ class Evaluation(Mapping[str, Any]):
         return self.accumulator.compute()
 
     @property
+    def outlined(self) -> bool:
+        """Whether scores of pixels are defined: something is outlined, or nothing is annotated at all."""
+        return not self.facts["undefined"]
+
+    @property
+    def paired_by(self) -> str:
+        """How classes are compared: ``iou``, or ``centroid`` where not everything has an outline."""
+        return "centroid" if self.accumulator.rows.unlabelled.any() else "iou"
+
+    @property
     def level(self) -> float:
         """Coverage of the intervals."""
         return next((interval.level for interval in self.intervals.values()), 0.95)
@@ -112,8 +122,8 @@ class Evaluation(Mapping[str, Any]):
             "interval_level": self.level,
             "group_unit": self.group_unit,
             "n_groups": 0 if first is None else first.n_groups,
-            "failures": self.failures.counts(),
-            "by_size": self._by_size(),
+            "failures": self.failures.counts() if self.outlined else None,
+            "by_size": self._by_size() if self.outlined else None,
             "confusion": self._confusion(),
             "warnings": list(self.warnings),
             "notes": list(self.notes),
@@ -152,7 +162,7 @@ class Evaluation(Mapping[str, Any]):
         if not self.accumulator.classes:
             return None
         names = ["unclassified", *self.accumulator.classes]
-        table = self.accumulator.confusion()
+        table = self.accumulator.confusion(by=self.paired_by)
         return {"truth": [*names, "nothing"], "predicted": [*names, "nothing"], "counts": np.asarray(table).tolist()}
 
 

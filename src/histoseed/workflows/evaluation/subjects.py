@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from histoseed.datasets import Dataset, Patch, read_dataset
 from histoseed.errors import DatasetError
+from histoseed.wording import agreed
 from histoseed.workflows.evaluation.exposure import Exposure, exposure
 from histoseed.workflows.fingerprints import fingerprint
 from histoseed.workflows.models import choose_device, choose_dtype, load_model
@@ -215,7 +216,8 @@ class PredictedSubject:
         if not self.other_pictures:
             return []
         first, count = self.other_pictures[0], len(self.other_pictures)
-        return [f"{count:,} patches of the predictions hold another picture than the data set (first: {first!r})."]
+        text = "{count} {patch|patches} of the predictions {holds|hold} another picture than the data set"
+        return [f"{agreed(text, count)} (first: {first!r})."]
 
 
 def subject_of(what: Any, *, whole: Dataset, scored: Dataset, device: str, dtype: str) -> Subject:
@@ -245,7 +247,10 @@ def subject_of(what: Any, *, whole: Dataset, scored: Dataset, device: str, dtype
 
 
 def _check_patches(whole: Dataset, scored: Dataset, predictions: Dataset) -> None:
-    """Every scored patch has a prediction, and no prediction is for an unknown patch."""
+    """Every scored patch has a prediction, no prediction is for an unknown patch, and predictions have outlines."""
+    if len(predictions.instances) and predictions.instances["label"].count() == 0:
+        what = "The predictions hold no outlined object, only boxes or points."
+        raise DatasetError(what, where=predictions.path, fix="Predict outlines; the truth may be boxes or points.")
     predicted = set(predictions.patch_ids)
     missing = [patch_id for patch_id in scored.patch_ids if patch_id not in predicted]
     extra = sorted(predicted.difference(whole.patch_ids))
@@ -253,9 +258,11 @@ def _check_patches(whole: Dataset, scored: Dataset, predictions: Dataset) -> Non
         return
     faults = []
     if missing:
-        faults.append(f"{len(missing):,} patches have no prediction ({_first(missing)})")
+        text = agreed("{count} {patch has|patches have} no prediction", len(missing))
+        faults.append(f"{text} ({_first(missing)})")
     if extra:
-        faults.append(f"{len(extra):,} predictions are for patches that the data set does not have ({_first(extra)})")
+        text = "{count} {prediction is for a patch|predictions are for patches} that the data set does not have"
+        faults.append(f"{agreed(text, len(extra))} ({_first(extra)})")
     fix = "Predict on this very data set; where only a split was predicted, name it with --split."
     raise DatasetError(f"{'; '.join(faults)}.", where=predictions.path, fix=fix)
 

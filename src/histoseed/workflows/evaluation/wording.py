@@ -8,44 +8,24 @@ import numpy as np
 import numpy.typing as npt
 
 from histoseed.metrics import Interval, Rows
+from histoseed.wording import signed_number
 
-__all__ = ["bounds", "counted", "patch_pq", "percent", "signed_number"]
+__all__ = ["bounds", "patch_pq", "percent"]
 
 _DASH = "\N{EN DASH}"
 _SPACE = "\N{NO-BREAK SPACE}"
 
 
 def bounds(interval: Interval | None, *, signed: bool = False) -> str:
-    """The ends of an interval; a dash where there is none.
+    """The ends of an interval in one piece; a dash where there is none.
 
-    >>> bounds(Interval(0.5, 0.41, 0.6, 12, 0.95))
-    '0.410 to 0.600'
+    >>> bounds(Interval(0.5, 0.41, 0.6, 12, 0.95)).split()
+    ['0.410', 'to', '0.600']
     """
     if interval is None or math.isnan(interval.low) or math.isnan(interval.high):
         return _DASH
-    if signed:
-        return f"{signed_number(interval.low)} to {signed_number(interval.high)}"
-    return f"{interval.low:.3f} to {interval.high:.3f}"
-
-
-def signed_number(value: float) -> str:
-    """A difference, three decimals with its sign; zero has none.
-
-    >>> signed_number(0.25), signed_number(0.0)
-    ('+0.250', '0.000')
-    """
-    text = f"{value:+.3f}"
-    return text[1:] if float(text) == 0 else text
-
-
-def counted(count: int, noun: str) -> str:
-    """A number and its noun.
-
-    >>> counted(1, "patch"), counted(2000, "patch"), counted(3, "centre")
-    ('1 patch', '2,000 patches', '3 centres')
-    """
-    ending = "" if count == 1 else "es" if noun.endswith(("ch", "s")) else "s"
-    return f"{count:,} {noun}{ending}"
+    ends = [signed_number(end) if signed else f"{end:.3f}" for end in (interval.low, interval.high)]
+    return f"{_SPACE}to{_SPACE}".join(ends)
 
 
 def percent(part: int, whole: int) -> str:

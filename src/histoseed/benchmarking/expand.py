@@ -1,0 +1,264 @@
+"""From a plan to its runs: the cross product, and the reason for everything that cannot be run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from histoseed.benchmarking.arms import Arm
+from histoseed.benchmarking.needs import Trained, Why, arm_of, listed, located
+from histoseed.benchmarking.parts import Parts, Test, parts_of
+from histoseed.benchmarking.plan import CLASS_SCORES, ArmEntry, Count, DatasetEntry, ModelEntry, Plan
+from histoseed.benchmarking.units import adapt_and_score, train_model
+from histoseed.benchmarking.view import viewed
+from histoseed.datasets import Dataset, annotated_crops, read_dataset
+from histoseed.datasets.mappings import read_class_map, resolve
+from histoseed.errors import HistoseedError, InputError
+from histoseed.inference.executors import Unit
+from histoseed.workflows.fingerprints import fingerprint
+
+__all__ = ["Expansion", "Missing", "Run", "expand"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: a unit, and the unit of the model that it starts from.
+
+    Args:
+        unit: What is done.
+        arm: What is compared.
+        dataset: Name of the data set.
+        budget: Number of annotated patches or nuclei.
+        model: The unit that must be done first.
+    """
+
+    unit: Unit
+    arm: Arm
+    dataset: str
+    budget: Mapping[str, Any]
+    model: Unit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Runs that are not there.
+
+    Args:
+        arm: What would be compared.
+        dataset: Where.
+        why: One sentence.
+        runs: How many.
+    """
+
+    arm: Mapping[str, Any]
+    dataset: str
+    why: str
+    runs: int
+
+
+@dataclass(slots=True)
+class Expansion:
+    """A plan as runs.
+
+    Args:
+        runs: What can be run, in the order of the plan.
+        models: Units that come first, by the name of the model.
+        missing: What cannot, and why.
+        places: Fingerprint -> path of everything that units name.
+        facts: Data set -> patches, groups and crops of both parts.
+    """
+
+    runs: list[Run] = field(default_factory=list)
+    models: dict[str, Unit] = field(default_factory=dict)
+    missing: list[Missing] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """A data set that is there."""
+
+    arguments: Mapping[str, Any]
+    parts: Parts
+    crops: int
+    nuclei: int
+    classes: bool
+
+
+def expand(plan: Plan, data: Path | str | None = None) -> Expansion:
+    """All runs of a plan.
+
+    Args:
+        plan: The plan.
+        data: Folder that paths of the plan are relative to; what lies beside the plan file is found too.
+    """
+    made = Expansion()
+    roots = ([] if data is None else [Path(data)]) + [plan.path.parent]
+    test = Test(
+        share=plan.protocol.test_share, seed=plan.protocol.split_seed, um=plan.protocol.test_um,
+        patches=plan.protocol.test_patches,
+    )  # fmt: skip
+    found = {entry.name: _data(entry, replace(test, fold=entry.test_fold, split=entry.test_split), roots, made)
+             for entry in plan.datasets}  # fmt: skip
+    trained = {entry.name: _model(entry, found, made, roots, test) for entry in plan.models}
+    needs = {"GPU": 1.0} if plan.protocol.gpu else {}
+    known: set[str] = set()
+    for entry in plan.arms:
+        budgets = tuple(("patches", n) for n in entry.patches) or plan.protocol.budgets
+        for choice in _choices(entry):
+            for name in entry.datasets or tuple(found):
+                for run in _runs(plan, entry, choice, name, budgets, found, trained, made, roots, needs):
+                    if run.unit.key not in known:
+                        known.add(run.unit.key)
+                        made.runs.append(run)
+    used = {run.model.key for run in made.runs if run.model is not None}
+    made.models = {name: one.unit for name, one in trained.items() if not isinstance(one, str) and one.unit.key in used}
+    return made
+
+
+def _data(entry: DatasetEntry, test: Test, roots: Sequence[Path], made: Expansion) -> _Data | str:
+    """The data set, or why it is missing."""
+    path = located(entry.path or entry.name, roots)
+    if path is None or not (path / "dataset.json").is_file():
+        return f"There is no data set {entry.path or entry.name!r} in {listed(roots)}."
+    try:
+        data = read_dataset(path)
+        targets = None
+        if entry.classes is not None:
+            map_file = located(entry.classes, roots)
+            (resolved,) = resolve(read_class_map(entry.classes if map_file is None else map_file), [data.info])
+            if resolved.unclassified.fate != "unclassified":
+                fix = "Convert the data set with the map first: histoseed dataset merge."
+                raise InputError("A plan cannot give objects without a class one.", where=entry.classes, fix=fix)
+            targets = resolved.objects
+        data = viewed(data, targets=targets)
+        parts = parts_of(data, test)
+        crops = annotated_crops(parts.train, mpp=entry.mpp)
+    except HistoseedError as error:
+        return str(error)
+    mark = fingerprint(path)
+    made.places[mark] = str(path.absolute())
+    nuclei = sum(crop.objects for crop in crops)
+    made.facts[entry.name] = {
+        "path": str(path), "split": parts.how, "train_patches": len(parts.train), "test_patches": len(parts.test),
+        "test_groups": len(parts.test_groups), "test_mm2": _mean_area(parts.test, entry.mpp),
+        "crops": len(crops), "nuclei": nuclei, "classes": [c.name for c in data.classes],
+    }  # fmt: skip
+    arguments = {
+        "name": entry.name,
+        "fingerprint": mark,
+        "classes": None if targets is None else {name: list(target) for name, target in targets.items()},
+        "mpp": entry.mpp,
+    }
+    return _Data({"data": arguments, "test": asdict(test)}, parts, len(crops), nuclei, bool(data.classes))
+
+
+def _mean_area(data: Dataset, mpp: float | None) -> float:
+    """Square millimetres of a patch, on average; 0.25 microns per pixel where nothing is known."""
+    scale = pl.col("mpp").fill_null(mpp or 0.25)
+    area = data.patches.select((pl.col("width") * pl.col("height") * scale * scale).mean())
+    return float(area.item()) / 1e6
+
+
+def _choices(entry: ArmEntry) -> Iterator[dict[str, str | None]]:
+    """Every combination of the lists of an arm."""
+    names = ("encoder", "weights", "decoder", "method", "source", "selection", "stain")
+    lists = [getattr(entry, name) or (None,) for name in names]
+    for values in itertools.product(*lists):
+        yield dict(zip(names, values, strict=True))
+
+
+def _runs(  # noqa: PLR0917 - one caller
+    plan: Plan,
+    entry: ArmEntry,
+    choice: Mapping[str, Any],
+    dataset: str,
+    budgets: tuple[tuple[str, Count], ...],
+    found: Mapping[str, _Data | str],
+    trained: Mapping[str, Trained | str],
+    made: Expansion,
+    roots: Sequence[Path],
+    needs: Mapping[str, float],
+) -> Iterator[Run]:
+    """The runs of one arm on one data set; what is missing goes to ``made``."""
+    protocol = plan.protocol
+
+    def repeats(asked: Count) -> list[tuple[int, int]]:
+        draws = 1 if asked in {0, "all"} else protocol.draws
+        seeds = 1 if asked == 0 else protocol.seeds
+        return list(itertools.product(range(draws), range(seeds)))
+
+    def lacking(facts: Mapping[str, Any], why: str, asked: Sequence[Count]) -> None:
+        runs = sum(len(repeats(n)) for n in asked)
+        if runs:
+            made.missing.append(Missing(dict(facts), dataset, why, runs))
+
+    data = found[dataset]
+    everything = [n for _, n in budgets]
+    try:
+        arm, model = arm_of(entry, choice, trained, made.places, roots)
+    except Why as reason:
+        facts = {key: value for key, value in choice.items() if value is not None}
+        return lacking(facts, str(reason), everything)
+    if isinstance(data, str):
+        return lacking(arm.facts, data, everything)
+    if protocol.score in CLASS_SCORES and not data.classes:
+        return lacking(arm.facts, f"{dataset} has no classes, and the plan scores classes.", everything)
+    for unit, asked in budgets:
+        why = _why_not_so_many(arm, data, unit, asked)
+        if why is not None:
+            lacking(arm.facts, why, [asked])
+            continue
+        for draw, seed in repeats(asked):
+            budget = {"unit": unit, "asked": asked}
+            arguments = {
+                "dataset": data.arguments["data"], "test": data.arguments["test"], "arm": asdict(arm), "budget": budget,
+                "draw": draw, "seed": seed, "protocol": protocol.protocol, "resamples": protocol.resamples,
+            }  # fmt: skip
+            made_unit = Unit.of(adapt_and_score, arguments, needs=needs)
+            yield Run(made_unit, arm, dataset, budget, None if model is None else model.unit)
+    return None
+
+
+def _why_not_so_many(arm: Arm, data: _Data, unit: str, asked: Count) -> str | None:
+    if asked == "all":
+        return None
+    if asked == 0:
+        return None if arm.source != "none" else "Without a patch only a trained start can be scored."
+    there = data.crops if unit == "patches" else data.nuclei
+    if asked <= there:
+        return None
+    what = "crops of 64 um with an annotated object" if unit == "patches" else "nuclei"
+    return f"The training part has {there} {what}, not {asked}."
+
+
+def _model(
+    entry: ModelEntry, found: Mapping[str, _Data | str], made: Expansion, roots: Sequence[Path], test: Test
+) -> Trained | str:
+    """The unit of a model, or why it cannot be trained."""
+    del test
+    data = found[entry.dataset]
+    if isinstance(data, str):
+        return data
+    choice = {
+        name: getattr(entry, name)
+        for name in ("encoder", "weights", "decoder", "method", "source", "selection", "stain")
+    }
+    try:
+        arm, _ = arm_of(entry, choice, {}, made.places, roots)
+    except Why as reason:
+        return str(reason)
+    if entry.patches != "all" and entry.patches > data.crops:
+        return f"The training part has {data.crops} crops of 64 um with an annotated object, not {entry.patches}."
+    arguments = {
+        "name": entry.name, "dataset": data.arguments["data"], "test": data.arguments["test"], "arm": asdict(arm),
+        "task": entry.task, "patches": entry.patches, "draw": entry.draw, "seed": entry.seed,
+    }  # fmt: skip
+    key = Unit.of(train_model, arguments).key
+    return Trained(Unit.of(train_model, {"key": key, **arguments}, key=key), arm, entry.task)

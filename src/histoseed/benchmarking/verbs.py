@@ -1,0 +1,253 @@
+"""``benchmark plan``, ``run`` and ``report``."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from histoseed.benchmarking.estimate import Estimate, estimate_cost
+from histoseed.benchmarking.expand import Expansion, expand
+from histoseed.benchmarking.plan import read_plan
+from histoseed.benchmarking.results import check_results, open_results, read_planned, write_planned
+from histoseed.errors import InputError
+from histoseed.inference.executors import Outcome, Unit, make_executor
+from histoseed.inference.executors.outcome import read_outcome
+from histoseed.workflows.progress import Progress, Silent
+
+__all__ = ["plan_benchmark", "report_benchmark", "run_benchmark"]
+
+
+def plan_benchmark(
+    plan: Path | str,
+    *,
+    data: Path | str | None = None,
+    out: Path | str | None = None,
+    measure_seconds: float = 30.0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Every run of a plan, what is missing and why, what is done, and what the rest will cost.
+
+    Args:
+        plan: A TOML file, or the name of a ready plan.
+        data: Folder of the data sets.
+        out: Folder of results, for what is done already and for its times.
+        measure_seconds: Most seconds that are spent on measuring arms without a finished run; 0 measures nothing.
+        progress: Told about every measurement.
+
+    Returns:
+        JSON values: ``name``, ``runs``, ``done``, ``failed``, ``left`` (numbers), ``arms`` (a row each), ``models``,
+        ``datasets``, ``missing``, ``estimate`` (seconds of one worker, and how they were found).
+
+    Raises:
+        InputError: a plan that cannot be read; the message names the line.
+        OutputError: the folder holds results of another version.
+    """
+    read = read_plan(plan)
+    made = expand(read, data)
+    folder = None if out is None else Path(out)
+    known = _known(made, folder)
+    left = [run for run in made.runs if run.unit.key not in known]
+    waiting = [unit for unit in made.models.values() if unit.key not in known]
+    found: Estimate = estimate_cost(left, waiting, made, folder, limit=measure_seconds, progress=progress or Silent())
+    states = Counter("failed" if not outcome.ok else "done" for key, outcome in known.items() if key in _keys(made))
+    return {
+        "name": read.name,
+        "title": read.title,
+        "plan": str(read.path),
+        "runs": len(made.runs),
+        "done": states["done"],
+        "failed": states["failed"],
+        "left": len(left),
+        "arms": _arms(made, known, found.by_run),
+        "models": [
+            {"name": name, "key": unit.key, "dataset": unit.arguments["dataset"]["name"], "done": unit.key in known}
+            for name, unit in made.models.items()
+        ],
+        "datasets": made.facts,
+        "missing": [{"arm": dict(m.arm), "dataset": m.dataset, "why": m.why, "runs": m.runs} for m in made.missing],
+        "estimate": {"seconds": found.seconds, "how": found.how, "unknown_runs": found.unknown},
+    }
+
+
+def run_benchmark(
+    plan: Path | str,
+    *,
+    data: Path | str | None = None,
+    out: Path | str,
+    cluster: str = "serial",
+    retry_failed: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Run what of a plan is not done yet.
+
+    Models that runs start from come first. A run that fails stops no other. Interrupted, the same call goes on.
+
+    Args:
+        plan: A TOML file, or the name of a ready plan.
+        data: Folder of the data sets.
+        out: Folder of results; several plans may share it, and equal runs are made once.
+        cluster: Where units run, see :func:`histoseed.inference.executors.make_executor`.
+        retry_failed: Make failed runs again.
+        progress: Told about every run.
+
+    Returns:
+        JSON values: ``runs``, ``done``, ``reused``, ``missing`` (numbers), ``failed`` (rows), ``seconds``.
+
+    Raises:
+        InputError: a plan that cannot be read, a cluster that does not exist, nothing to run.
+        OutputError: the folder holds something else, or cannot be written.
+    """
+    executor = make_executor(cluster)
+    read = read_plan(plan)
+    folder = Path(out)
+    check_results(folder)
+    made = expand(read, data)
+    if not made.runs:
+        reasons = "; ".join(dict.fromkeys(one.why for one in made.missing))
+        fix = "Give the folder of the data sets by --data."
+        raise InputError(f"Nothing of the plan can be run: {reasons}", where=read.path, fix=fix)
+    open_results(folder, made.places)
+    write_planned(folder, read, made)
+    told, begin = progress or Silent(), time.perf_counter()
+    count = _Counting(told)
+
+    def run(units: list[Unit], what: str, description: str) -> dict[str, Outcome]:
+        told.start(len(units), what, description)
+        outcomes = executor.run(units, folder, count, retry_failed=retry_failed)
+        told.done()
+        return {outcome.unit.key: outcome for outcome in outcomes}
+
+    models = run(list(made.models.values()), "models", "Training models that runs start from") if made.models else {}
+    broken = {key for key, outcome in models.items() if not outcome.ok}
+    ready = [one.unit for one in made.runs if one.model is None or one.model.key not in broken]
+    outcomes = run(ready, "runs", f"Running {read.title or read.name}")
+    failed = _failed(read_planned(folder, read.name), {**models, **outcomes})
+    return {
+        "name": read.name,
+        "out": str(folder),
+        "runs": len(made.runs),
+        "done": sum(outcome.ok for outcome in outcomes.values()),
+        "reused": sum(outcome.ok and outcome.reused for outcome in outcomes.values()),
+        "failed": failed,
+        "missing": sum(one.runs for one in made.missing),
+        "seconds": round(time.perf_counter() - begin, 1),
+    }
+
+
+def report_benchmark(
+    plan: Path | str, *, out: Path | str, page: Path | str | None = None, overwrite: bool = False
+) -> dict[str, Any]:
+    """Write the page of a plan that was run.
+
+    Args:
+        plan: A TOML file, or the name of a ready plan.
+        out: Folder of results.
+        page: Folder to write; None is ``report`` with the name of the plan in the folder of results.
+        overwrite: Replace an earlier page.
+
+    Returns:
+        JSON values: ``page`` (the file), ``runs``, ``failed``, ``missing``, ``waiting`` (numbers).
+
+    Raises:
+        InputError: the plan was not run into the folder.
+        OutputError: the page cannot be written.
+    """
+    from histoseed.benchmarking.report import write_report  # noqa: PLC0415 - imports matplotlib
+
+    read, folder = read_plan(plan), Path(out)
+    planned = read_planned(folder, read.name)
+    units = [*planned["models"].values(), *(run["unit"] for run in planned["runs"])]
+    known = {unit.key: outcome for unit in units if (outcome := read_outcome(folder, unit)) is not None}
+    rows = [known[run["unit"].key].result for run in planned["runs"] if _is_done(run, known)]
+    failed = _failed(planned, known)
+    target = folder / f"report-{read.name}" if page is None else Path(page)
+    title = {"title": read.title, "description": read.description}  # as they stand in the file now
+    made = write_report(
+        rows, failed=failed, missing=[*planned["missing"], *_waiting(planned, known)],
+        plan={**planned["plan"], **title}, out=target, overwrite=overwrite,
+    )  # fmt: skip
+    return {
+        "page": str(made),
+        "runs": len(rows),
+        "failed": len(failed),
+        "missing": sum(one["runs"] for one in planned["missing"]),
+        "waiting": len(planned["runs"]) - len(rows) - len(failed),
+    }
+
+
+def _waiting(planned: Mapping[str, Any], known: Mapping[str, Outcome]) -> list[dict[str, Any]]:
+    """Runs without an outcome, as the page lists them."""
+    bad = {key for key, outcome in known.items() if not outcome.ok}
+    left = [run for run in planned["runs"] if run["unit"].key not in known and run["model"] not in bad]
+    return [{"arm": run["arm"], "dataset": run["dataset"], "why": "Not run yet.", "runs": 1} for run in left]
+
+
+class _Counting:
+    """Turns outcomes into progress."""
+
+    def __init__(self, told: Progress) -> None:
+        self._told = told
+        self._failed = 0
+
+    def __call__(self, outcome: Outcome) -> None:
+        self._failed += not outcome.ok
+        self._told.advance(1, **({"failed": float(self._failed)} if self._failed else {}))
+
+
+def _keys(made: Expansion) -> set[str]:
+    return {run.unit.key for run in made.runs}
+
+
+def _known(made: Expansion, folder: Path | None) -> dict[str, Outcome]:
+    """Outcomes that stand in the folder of results."""
+    if folder is None or not check_results(folder):
+        return {}
+    units = [*made.models.values(), *(run.unit for run in made.runs)]
+    return {unit.key: outcome for unit in units if (outcome := read_outcome(folder, unit)) is not None}
+
+
+def _arms(made: Expansion, known: Mapping[str, Outcome], seconds: Mapping[str, float]) -> list[dict[str, Any]]:
+    """A row for each arm and data set: how many runs, how many are done, what the others cost."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for run in made.runs:
+        empty = {"arm": run.arm.facts, "label": run.arm.label, "dataset": run.dataset, "budgets": [], "runs": 0}
+        key = (str(sorted(run.arm.facts.items())), run.dataset)
+        row = rows.setdefault(key, empty | {"done": 0, "failed": 0, "seconds": 0.0})
+        if run.budget["asked"] not in row["budgets"]:
+            row["budgets"].append(run.budget["asked"])
+        row["runs"] += 1
+        outcome = known.get(run.unit.key)
+        row["done"] += outcome is not None and outcome.ok
+        row["failed"] += outcome is not None and not outcome.ok
+        if outcome is None and row["seconds"] is not None:
+            row["seconds"] = row["seconds"] + seconds[run.unit.key] if run.unit.key in seconds else None
+    return list(rows.values())
+
+
+def _is_done(run: Mapping[str, Any], known: Mapping[str, Outcome]) -> bool:
+    outcome = known.get(run["unit"].key)
+    return outcome is not None and outcome.ok
+
+
+def _failed(planned: Mapping[str, Any], known: Mapping[str, Outcome]) -> list[dict[str, Any]]:
+    """Runs that failed, and those whose model could not be trained."""
+    rows = []
+    for run in planned["runs"]:
+        outcome = known.get(run["unit"].key)
+        if outcome is None and run["model"] is not None:
+            model = known.get(run["model"])
+            outcome = model if model is not None and not model.ok else None
+        if outcome is None or outcome.error is None:
+            continue
+        of_model = "" if outcome.unit.key == run["unit"].key else "the model it starts from: "
+        arguments = run["unit"].arguments
+        rows.append(
+            {
+                "arm": run["arm"], "dataset": run["dataset"], "budget": run["budget"], "draw": arguments["draw"],
+                "seed": arguments["seed"], "error": f"{of_model}{outcome.error.type}: {outcome.error.message}",
+            }
+        )  # fmt: skip
+    return rows

@@ -1,0 +1,181 @@
+"""``histoseed benchmark plan | run | report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from histoseed.cli.options import Json, Overwrite, Quiet
+from histoseed.cli.output import Output, facts_table, rows_table
+from histoseed.cli.progress import duration
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Which encoder, which adaptation, how many annotations: plan, run and report a benchmark.",
+    rich_markup_mode="rich",
+)
+
+PlanFile = Annotated[
+    str, typer.Argument(metavar="PLAN", help="A TOML file, or a ready plan: smoke, first_look, trail, mind_the_gap.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", "-d", metavar="DIR", help="Folder of the data sets and weights that the plan names."),
+]
+Results = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of results; plans may share it.")]
+
+_SHOWN = 12
+
+
+@app.command("plan")
+def plan(
+    plan: PlanFile,
+    data: Data = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of results: what is done, and its times.")
+    ] = None,
+    measure: Annotated[
+        float,
+        typer.Option("--measure", min=0, metavar="S", help="Most seconds spent on timing a step of each arm; 0: none."),
+    ] = 30.0,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="For the estimate of the time that is left.")] = 1,
+    json: Json = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show every run, what is missing and why, and what it will cost. Nothing is trained.
+
+    Example: [cyan]histoseed benchmark plan smoke --data bench_data[/cyan]
+    """
+    output = Output("benchmark plan", json=json, quiet=quiet, overwrite=overwrite)
+    from histoseed.benchmarking import plan_benchmark
+
+    with output.progress() as progress:
+        found = plan_benchmark(plan, data=data, out=out, measure_seconds=measure, progress=progress)
+    estimate = found["estimate"]
+    left = "nothing is left" if not found["left"] else duration(estimate["seconds"] / workers)
+    if estimate["unknown_runs"]:
+        left += f" and {estimate['unknown_runs']} runs that are not estimated"
+    output.say(
+        facts_table(
+            {
+                "plan": f"{found['title'] or found['name']} ({found['plan']})",
+                "runs": f"{found['runs']}: {found['done']} done, {found['failed']} failed, {found['left']} left",
+                f"time with {workers} worker{'s' if workers > 1 else ''}": left,
+                "how": " ".join(estimate["how"]) or "",
+                **_missing_facts(found),
+            }
+        )
+    )
+    if found["arms"]:
+        output.say("", rows_table(["arm", "data set", "N", "runs", "done", "seconds"], _rows(found), right=["seconds"]))
+    if found["missing"]:
+        output.say("", rows_table(["missing", "data set", "runs", "why"], _missing(found["missing"]), right=["runs"]))
+    output.result(found)
+
+
+@app.command("run")
+def run(
+    plan: PlanFile,
+    out: Results,
+    data: Data = None,
+    cluster: Annotated[
+        str,
+        typer.Option("--cluster", metavar="C", help="serial, processes:2, dask:4, slurm, an address or a .toml file."),
+    ] = "serial",
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Make failed runs again.")] = False,
+    json: Json = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run what is not done yet. Interrupted, the same command goes on; a finished run is never repeated.
+
+    A run that fails stops no other; its error is told here and in the report. Exit code 2 where a run failed.
+
+    Example: [cyan]histoseed benchmark run smoke --data bench_data --out results --cluster processes:2[/cyan]
+    """
+    output = Output("benchmark run", json=json, quiet=quiet, overwrite=overwrite)
+    from histoseed.benchmarking import run_benchmark
+
+    with output.progress() as progress:
+        made = run_benchmark(plan, data=data, out=out, cluster=cluster, retry_failed=retry_failed, progress=progress)
+    failed = made["failed"]
+    output.say(
+        facts_table(
+            {
+                "runs": f"{made['done']} of {made['runs']} done, {made['reused']} of them before",
+                "failed": str(len(failed)),
+                "missing": f"{made['missing']} (see `histoseed benchmark plan`)" if made["missing"] else "none",
+                "time": duration(made["seconds"]),
+            }
+        ),
+        f"See it: histoseed benchmark report {plan} --out {out}",
+    )
+    output.warn([f"{_name(one)}: {one['error']}" for one in failed[:_SHOWN]])
+    output.result(made)
+    if failed:
+        raise typer.Exit(2)
+
+
+@app.command("report")
+def report(
+    plan: PlanFile,
+    out: Results,
+    page: Annotated[
+        Path | None, typer.Option("--page", metavar="DIR", help="Folder of the page (default: in the results).")
+    ] = None,
+    json: Json = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the page of a plan that was run: HTML, Markdown, plots, CSV, Parquet. Needs no data.
+
+    Example: [cyan]histoseed benchmark report smoke --out results --page page[/cyan]
+    """
+    output = Output("benchmark report", json=json, quiet=quiet, overwrite=overwrite)
+    from histoseed.benchmarking import report_benchmark
+
+    with output.working("Writing the page"):
+        made = report_benchmark(plan, out=out, page=page, overwrite=overwrite)
+    names = {"page": "page", "runs": "runs", "failed": "failed", "missing": "missing", "waiting": "not run yet"}
+    output.say(facts_table({text: str(made[name]) for name, text in names.items()}))
+    output.result(made)
+
+
+def _missing_facts(found: dict[str, Any]) -> dict[str, str]:
+    count = sum(one["runs"] for one in found["missing"])
+    return {"missing": f"{count:,} runs, see below"} if count else {}
+
+
+def _rows(found: dict[str, Any]) -> list[list[str]]:
+    return [
+        [
+            row["label"], row["dataset"], " ".join(map(str, row["budgets"])), str(row["runs"]),
+            str(row["done"]) + (f", {row['failed']} failed" if row["failed"] else ""),
+            "?" if row["seconds"] is None else f"{row['seconds']:.0f}",
+        ]
+        for row in found["arms"]
+    ]  # fmt: skip
+
+
+def _missing(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """One row a reason and kind of arm; many data sets with one reason are one row."""
+    merged: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in rows:
+        arm = one["arm"]
+        name = ", ".join(str(arm[key]) for key in ("encoder", "decoder", "method") if arm.get(key))
+        row = merged.setdefault((name, one["why"]), {"datasets": [], "runs": 0})
+        row["datasets"].append(one["dataset"])
+        row["runs"] += one["runs"]
+    return [
+        [name, ", ".join(dict.fromkeys(row["datasets"])), str(row["runs"]), why] for (name, why), row in merged.items()
+    ]
+
+
+def _name(one: dict[str, Any]) -> str:
+    arm = one["arm"]
+    return f"{one['dataset']}, {arm['encoder']}, {arm['decoder']}, {arm['method']}, N = {one['budget']['asked']}"
