@@ -66,7 +66,7 @@ def f1(truth: npt.NDArray, predicted: npt.NDArray, iou: float = 0.5) -> float:
 @settings(max_examples=8, deadline=None)
 def test_labels_come_back_from_their_targets(seed: int) -> None:
     labels = blobs(seed)
-    assert f1(labels, instance_labels(*maps_of(labels), HOW, MPP)) >= 0.95
+    assert f1(labels, instance_labels(*maps_of(labels), HOW, MPP)) >= 0.93
 
 
 def test_noise_costs_little() -> None:
