@@ -8,12 +8,16 @@ import pytest
 
 from histoseed.datasets import DatasetInfo, DatasetWriter, Marks, named_classes, read_dataset
 from histoseed.datasets.objects import measure_labels
+from histoseed.encoders import choose_encoder
 from histoseed.errors import DatasetError, InputError, UnknownMppError
 from histoseed.segmenters import load_segmenter
 from histoseed.workflows.adapt import adapt, default_plan
+from histoseed.workflows.adaptation import order_by
 from histoseed.workflows.annotated import draw_patches, pictures_of
 from histoseed.workflows.evaluate import evaluate
 from histoseed.workflows.known_area import FAR_UM, MARGIN_UM, RING_UM, known_area
+from histoseed.workflows.models import load_model
+from histoseed.workflows.progress import Silent
 
 TINY = {"decoder_options": {"widths": [8, 8, 8, 8], "image_widths": [4, 4]}}
 SHORT = {"steps": 2, "batch": 2, "dtype": "float32"}
@@ -86,9 +90,11 @@ def test_budgets_that_cannot_be(discs):
 
 
 def test_the_number_of_nuclei_is_stated(discs, tmp_path):
-    model = adapt(discs, out=tmp_path / "m", nuclei=15, **FRESH)
+    model = adapt(discs, out=tmp_path / "m", nuclei=15, select="diverse", **FRESH)
     seen = model.card.data[-1]
-    results = json.loads((tmp_path / "m" / "run.json").read_text())["results"]
+    run = json.loads((tmp_path / "m" / "run.json").read_text())
+    assert (run["settings"]["nuclei"], run["settings"]["select"]) == (15, "diverse")
+    results = run["results"]
     assert seen.instances == results["instances"] == results["kinds"]["mask"] == seen.kinds["mask"] >= 15
     assert f"{seen.instances} outlines" in seen.trained == results["trained"]
 
@@ -311,14 +317,15 @@ def test_no_class_and_one_class(discs, tmp_path, classes, kind):
 
 
 @pytest.mark.parametrize("select", ["diverse", "uncertain"])
-def test_selected_patches_are_nested(discs, tmp_path, select):
-    def drawn(count):
-        adapt(discs, out=tmp_path / str(count), patches=count, select=select, draw=1, steps=1, batch=1)
-        return json.loads((tmp_path / str(count) / "run.json").read_text())["results"]["patches"]
-
-    two, three = drawn(2), drawn(3)
-    assert three[:2] == two
-    assert len(set(three)) == 3
+def test_selected_patches_are_nested(discs, select):
+    data, model = read_dataset(discs), load_model("bundled")
+    how = {"mpp": None, "seed": 0, "device": "cpu", "told": Silent()}
+    order = order_by(select, model, choose_encoder("bundled"), 0.25, **how)
+    two, three = (draw_patches(data, count, 1, order=order) for count in (2, 3))
+    assert [p.patch_id for p in three.patches][:2] == [p.patch_id for p in two.patches]
+    assert len(set(three.sources)) == 3
+    assert two.groups == ("s0", "s1")
+    assert order_by("random", model, choose_encoder("bundled"), 0.25, **how) is None
 
 
 @pytest.mark.parametrize(
