@@ -27,6 +27,7 @@ $(STAMP): requirements.txt pyproject.toml
 $(DEV_STAMP): $(STAMP) requirements-dev.txt
 	@echo "Installing what the checks need ..."
 	@$(PIP) install -qq -r requirements-dev.txt
+	@SAM2_BUILD_CUDA=0 $(PIP) install -qq --no-deps --no-build-isolation sam2==1.1.0  # a build of its own would fetch torch again
 	@touch $(DEV_STAMP)
 
 lint: $(DEV_STAMP)

@@ -15,17 +15,23 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from histoseed.datasets import import_labels
+from histoseed.datasets.importers.labels import collect
+from histoseed.datasets.intake import take_in
+from histoseed.settings import read_settings
 
 WEIGHTS = "weights/mobilenet_v2_imagenet.safetensors"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A folder, and what must be known of it."""
+    """A folder, and what must be known of it.
+
+    ``known_as`` is the name under which models list the folder among their training data, where it is not that of the
+    data set: ``dataset.json`` then says so, and `histoseed evaluate` and the benchmark warn of it.
+    """
 
     folder: str
     licence: str | None
@@ -35,6 +41,7 @@ class Source:
     patient: Callable[[str], str | None] = lambda _: None
     slide: Callable[[str], str | None] = lambda _: None
     citation: str | None = None
+    known_as: str | None = None
 
 
 def _barcode(stem: str) -> str:
@@ -48,9 +55,14 @@ SOURCES = {
     ),
     "tcga_lgg": Source("tcga_lgg_pairs", None, labels="labels_human", patient=_barcode),
     "nucls_sample": Source(
-        "nucls_cc0_sample", "cc0-1.0", types="types", classes=("Non-Tumor", "Tumor"), citation="Amgad et al., 2022"
+        "nucls_cc0_sample",
+        "cc0-1.0",
+        types="types",
+        classes=("Non-Tumor", "Tumor"),
+        citation="Amgad et al., 2022",
+        known_as="nucls_cc0_sample",
     ),
-    "dsb2018": Source("dsb2018_histology_cc0", "cc0-1.0"),
+    "dsb2018": Source("dsb2018_histology_cc0", "cc0-1.0", known_as="dsb2018_histology_cc0"),
 }
 MPP = 0.25
 """Stated for monuseg16; the others say nothing, and look like scans at 40x."""
@@ -71,7 +83,13 @@ def take(source: Path, how: Source, name: str, out: Path) -> None:
             writer.writerow(["patch_id", "patient", "slide", "mpp"])
             for path in sorted((stage / "images").iterdir()):
                 writer.writerow([path.stem, how.patient(path.stem) or "", how.slide(path.stem) or "", MPP])
-        data = import_labels(stage, out, name=name, licence=how.licence, citation=how.citation, stain="H&E")
+        said = {"name": name, "licence": how.licence, "citation": how.citation, "stain": "H&E"}
+        settings = read_settings()
+        found = collect(stage, **said, settings=settings)
+        if how.known_as is not None:
+            notes = (f"Derived from {how.known_as}.",)
+            found = replace(found, info=replace(found.info, leakage_notes=notes))
+        data = take_in(found, out, importer="labels", options={**said, "exhaustive": True}, settings=settings)
     print(f"{name}: {len(data)} patches, {data.instances.height} objects")
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["fixtures.clusters"]
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from histoseed.workflows.evaluate import evaluate
     from histoseed.workflows.model_bundle import export_model, import_model, show_model
     from histoseed.workflows.models import load_model
+    from histoseed.workflows.prompt import prompt
     from histoseed.workflows.segment import segment
     from histoseed.workflows.suggest import suggest
 
@@ -71,6 +72,7 @@ __all__ = [
     "merge_datasets",
     "open_slide",
     "plan_benchmark",
+    "prompt",
     "read_dataset",
     "report_benchmark",
     "run_benchmark",
@@ -91,6 +93,7 @@ _HOME = {
     "merge_datasets": "histoseed.datasets.merge",
     "open_slide": "histoseed.slides",
     "plan_benchmark": "histoseed.benchmarking",
+    "prompt": "histoseed.workflows.prompt",
     "read_dataset": "histoseed.datasets",
     "report_benchmark": "histoseed.benchmarking",
     "run_benchmark": "histoseed.benchmarking",

@@ -49,7 +49,7 @@ def test_what_overlaps_cost_is_reported():
     labels, report = labels_from_instances(table, (5, 6))
     assert report == FlattenReport(pixels_lost=5, objects_lost=3, not_drawn=2)
     assert np.bincount(labels.ravel()).tolist() == [13, 0, 8, 9]
-    assert str(report).startswith("5 pixels and 3 objects were lost")
+    assert str(report).startswith("5 pixels and 3 objects lost")
 
 
 def test_no_objects():

@@ -89,6 +89,37 @@ def test_unclassified_objects_stay(tmp_path):
     assert set(seen.instances["class_name"]) == {"x", None}
 
 
+@pytest.mark.parametrize(
+    "fate", [Target("class", "x"), Target("class", "new"), Target("ignore"), Target("drop"), Target("unclassified")]
+)
+@pytest.mark.parametrize("classes", [("a", None), (None, None)])
+def test_objects_without_a_class_become_what_the_map_says(tmp_path, fate, classes):
+    data = read_dataset(write_discs(tmp_path / "half", classes=classes, patches=2))
+    targets = {"a": Target("class", "x")} if "a" in classes else {}
+    seen = viewed(data, targets=targets, unclassified=fate)
+    names = dict.fromkeys(["x"] if targets else [])
+    assert [c.name for c in seen.classes] == list(names | dict.fromkeys([fate.name] if fate.name else []))
+    stays = fate.fate in {"class", "unclassified"}
+    for key in data.patch_ids:
+        old, new = data.patch(key), seen.patch(key)
+        nameless = (old.class_ids[old.labels] == 0) & (old.labels > 0)
+        np.testing.assert_array_equal(new.labels, np.where(nameless & (not stays), 0, old.labels))
+        ignored = nameless if fate.fate == "ignore" else np.zeros_like(nameless)
+        np.testing.assert_array_equal(np.zeros_like(nameless) if new.ignore is None else new.ignore, ignored)
+        of_pixels = np.array(["", *new.classes])[new.class_ids[new.labels]]
+        np.testing.assert_array_equal(of_pixels[nameless], fate.name)
+        assert set(of_pixels[(old.labels > 0) & ~nameless]) <= {"x"}
+        assert set(of_pixels[old.labels == 0]) == {""}
+        was = data.instances_of(key).class_name
+        expected = ["x" if name == "a" else fate.name or None for name in was if name == "a" or stays]
+        assert list(seen.instances_of(key).class_name) == expected
+        assert len(seen.objects(key)) == len(new.label_ids) == len(expected)
+    was = data.instances["class_name"].to_list()
+    assert seen.instances["class_name"].to_list() == [
+        "x" if name == "a" else fate.name or None for name in was if name == "a" or stays
+    ]
+
+
 def test_a_window_is_the_middle(plain):
     seen = viewed(plain, window_um=32)
     old, new = plain.patch(0), seen.patch(0)

@@ -1,11 +1,13 @@
 """Plans: what is read, and what is said of a typo."""
 
+import pickle
 import re
 from pathlib import Path
 
 import pytest
 
 from histoseed.benchmarking import read_plan, ready_plans
+from histoseed.benchmarking.plan import read_titles
 from histoseed.encoders import list_encoders
 from histoseed.errors import InputError
 
@@ -62,9 +64,16 @@ def test_a_plan_becomes_typed_entries(tmp_path):
     [
         ("draws = 2", "drows = 2", 5, "Did you mean draws"),
         ("draws = 2", 'draws = "2"', 5, "draws = '2' is not valid"),
+        ("draws = 2", 'draws = "2"', 5, "Fix: Give a whole number."),
+        ("draws = 2", 'gpu = "yes"', 5, "Fix: Give true or false."),
+        ("draws = 2", 'test_um = "64"', 5, "Fix: Give a number."),
+        ("patches = [0, 1]", 'patches = [0, "some"]', 25, 'Fix: Give a list, each a whole number or "all".'),
+        ('path = "elsewhere"', 'test_split = "tset"', 12, 'Fix: Give "train" or "val" or "test".'),
+        ('set = { "decoder.shared" = true }', "set = 3", 26, "Fix: Give a table"),
         ("draws = 2", "draws = 0", 5, "not positive"),
         ("draws = 2", "test_share = 1.0", 5, "no share"),
         ("draws = 2", 'score = "pg"', 5, "pq"),
+        ("draws = 2", 'score = "mpqq"', 5, "Did you mean mpq or pq? Allowed"),
         ("draws = 2", 'protocol = "conik"', 5, "conic"),
         ("draws = 2", "nuclei = [50]", 5, "patches or in nuclei"),
         ('path = "elsewhere"', 'pathh = "elsewhere"', 12, "Keys of [[datasets]] are: name, path"),
@@ -91,14 +100,43 @@ def test_a_typo_is_told_with_its_line(tmp_path, old, new, line, message):
     assert message in str(caught.value)
 
 
+def test_everything_that_is_wrong_is_told_at_once(tmp_path):
+    path = write(tmp_path, "draws = 2", 'draws = "two"\nscore = "pg"\ntest_share = 3.0')
+    text = path.read_text().replace('source = "bundled"', 'source = "nomodel"\nsteps = "two"')
+    path.write_text(text.replace('path = "elsewhere"', 'pathh = "x"').replace('name = "a"', 'name = "a b"\nthing = 1'))
+    with pytest.raises(InputError, match="8 things in the plan are wrong") as caught:
+        read_plan(path)
+    assert caught.value.where == str(path)
+    lines = [int(n) for n in re.findall(r"^  line (\d+): ", caught.value.what, re.MULTILINE)]
+    assert lines == [1, 2, 6, 7, 8, 15, 27, 28]
+    parts = ("'a b' is no name", "'thing'", "draws =", "score cannot", "test_share", "'pathh'", "nomodel", "steps =")
+    for what in parts:
+        assert what in caught.value.what
+    assert caught.value.what.count("Fix: ") == 8
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # from a worker, say
+
+
 def test_what_lacks_is_told(tmp_path):
     with pytest.raises(InputError, match="lacks encoder"):
         read_plan(write(tmp_path, 'encoder = ["bundled", "model:first"]', ""))
     with pytest.raises(InputError, match="no number of patches"):
         read_plan(write(tmp_path, 'patches = [1, 2, "all"]', ""))
     (tmp_path / "plan.toml").write_text("name = ")
-    with pytest.raises(InputError, match="cannot be read"):
+    message = r"plan.toml, line 1.*no TOML \(Invalid value\). Fix: Correct the line `name =`"
+    with pytest.raises(InputError, match=message):
         read_plan(tmp_path / "plan.toml")
+    (tmp_path / "plan.toml").write_text('name = "x"\n[protocol]\npatches = [1, 2\n[[datasets]]\nname = "a"\n')
+    with pytest.raises(InputError, match=r"plan.toml, line 4, column 1: .*Unclosed array"):
+        read_plan(tmp_path / "plan.toml")
+
+
+def test_the_report_reads_titles_without_the_arms(tmp_path):
+    path = write(tmp_path, "[protocol]", 'description = "words"\n[protocol]')
+    assert read_titles(path) == {"name": "a", "title": None, "description": "words"}
+    assert read_titles(write(tmp_path, 'method = ["frozen", "full"]', 'method = ["frozne"]'))["name"] == "a"
+    for old, new in (("draws = 2", "drows = 2"), ('path = "elsewhere"', "pathh = 1"), ('name = "a"', 'nmae = "a"')):
+        with pytest.raises(InputError, match="line "):
+            read_titles(write(tmp_path, old, new))
 
 
 def test_a_ready_plan_is_found_by_its_name():

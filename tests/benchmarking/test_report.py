@@ -18,11 +18,12 @@ from histoseed.benchmarking.report import write_report
 from histoseed.benchmarking.report.arms import Names, arm_of
 from histoseed.benchmarking.report.contents import document_of
 from histoseed.benchmarking.report.document import Plot, Strong, Table, Text
+from histoseed.benchmarking.report.exposure import verdict_of
 from histoseed.benchmarking.report.findings import findings_of
 from histoseed.benchmarking.report.limits import limit_sentences
 from histoseed.benchmarking.report.results import Results
 from histoseed.errors import InputError, OutputError
-from histoseed.pictures import panels
+from histoseed.pictures import Themed, panels
 from histoseed.pictures.sorting import SORTING, SORTING_SOURCE
 
 FEW = (1, 4, "all")
@@ -43,9 +44,9 @@ def pictures(monkeypatch):
         from matplotlib.text import Text as Lettering
 
         drawn.append([text.get_text() for text in figure.findobj(Lettering) if text.get_text()])
-        return blank_png()
+        return Themed(blank_png(), blank_png())
 
-    monkeypatch.setattr(panels, "to_png", remember)
+    monkeypatch.setattr(panels, "to_both", remember)
     return drawn
 
 
@@ -319,10 +320,38 @@ def test_leakage_and_licences_stand_beside_the_scores(whole):
     document = document_of(findings(whole))
     ranking = next(table for table in tables(document) if "seen in pre-training" in table.header)
     rows = {str(row[0]): row for row in ranking.rows}
-    assert rows["bundled · skip · full"][4:] == ["yes: gbm40; no: cryonuseg, pannuke", "Apache-2.0", "yes"]
-    assert rows["virchow2 · skip · lora"][4:] == ["no", "CC-BY-NC-ND-4.0", "no"]
+    assert rows["bundled · skip · full"][4:] == ["yes: gbm40; not listed: cryonuseg, pannuke", "Apache-2.0", "yes"]
+    assert rows["virchow2 · skip · lora"][4:] == ["not listed", "CC-BY-NC-ND-4.0", "no"]
     why = next(table for table in tables(document) if table.header == ["encoder", "data sets", "seen", "why"])
     assert why.rows[0] == ["bundled", "gbm40", "yes", "The bundled model was trained on gbm40."]
+
+
+def test_what_was_perhaps_seen_is_named_alike_everywhere(tmp_path, pictures):
+    rows = few_rows(arms=2)
+    for row in rows:
+        row |= {"seen": "perhaps", "seen_related": ["nucls_cc0_sample"]}
+    page = report(rows, tmp_path / "out")
+    for text in (page.read_text("utf-8"), (page.with_name("report.md")).read_text("utf-8").replace("\\", "")):
+        assert "perhaps (nucls_cc0_sample)" in text
+        assert "Only names are compared" in text
+    table = pl.read_csv(tmp_path / "out" / "results.csv", infer_schema_length=None)
+    assert set(table["seen"]) == {"perhaps"}
+    assert set(table["seen_related"]) == {"nucls_cc0_sample"}
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [
+        ({"seen": "no", "seen_why": "'a' was trained on b; names of data sets were compared."}, "not listed"),
+        ({"seen": "no", "seen_why": "The encoder started from random weights."}, "no"),
+        ({"seen": "no", "seen_why": "'a' was trained on other groups.", "seen_related": []}, "no"),
+        ({"seen": "yes"}, "yes"),
+        ({"seen": "who knows"}, "unknown"),
+        ({}, "unknown"),
+    ],
+)
+def test_an_earlier_no_is_no_more_than_not_listed(row, verdict):
+    assert verdict_of(row) == verdict
 
 
 def test_variance_components_are_those_of_the_formula():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -63,6 +64,12 @@ def test_help_starts_without_the_heavy_libraries() -> None:
 
 def test_version(run: Callable[..., Any]) -> None:
     assert run("--version").stdout == f"histoseed {__version__}\n"
+
+
+def test_python_dash_m_is_the_same_command() -> None:
+    command = [sys.executable, "-m", "histoseed", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == f"histoseed {__version__}\n"
 
 
 @pytest.mark.parametrize("arguments", [["segmnt"], ["info"], ["info", "--no-such-option"], ["adapt", "x"]])
@@ -155,16 +162,17 @@ def test_ctrl_c_says_how_to_go_on(
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_ctrl_c_keeps_the_partial_run(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_is_kept(data: Path, tmp_path: Path, number: int, code: int) -> None:
     out = tmp_path / "model"
     arguments = ["adapt", str(data), "--weights", "random", "--steps", "100000", "--batch", "1", "--out", str(out)]
     with subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith("Adapting bundled to discs")
         time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
+    assert process.returncode == code, stderr
     assert stdout == ""
     assert "Traceback" not in stderr
     assert stderr.splitlines()[-1].startswith("Interrupted. To go on")
@@ -182,3 +190,45 @@ def test_a_reader_that_goes_away_is_no_error_of_ours() -> None:
         os.close(writing)
     assert done.returncode == 1
     assert done.stderr == ""
+
+
+def parameters(path: tuple[str, ...]) -> list[Any]:
+    """The options of a command."""
+    command: Any = typer.main.get_command(app)
+    for name in path:
+        command = command.commands[name]
+    with command.make_context("histoseed", [], resilient_parsing=True) as ctx:
+        return [one for one in command.get_params(ctx) if one.param_type_name == "option" and not one.hidden]
+
+
+@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
+def test_the_help_names_no_python_types_and_every_choice(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, path: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run(*path, "--help").stdout
+    options = shown[shown.index("─ Arguments") if "─ Arguments" in shown else 0 :].split("╰", 1)[-1]
+    assert not re.findall(r"<[a-z|\[\]A-Z -]+>", options)
+    for one in parameters(path):
+        choices = [str(choice.value) for choice in getattr(one.type_descriptor, "choices", None) or ()]
+        words = re.findall(r"[\w-]+", one.help or "")
+        assert set(choices) <= set(words), one.opts
+        assert len(one.metavar or "") <= len("X,Y,W,H ..."), one.opts
+
+
+def test_the_options_of_adapt_stand_in_groups_with_room_for_their_text(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run("adapt", "--help").stdout
+    titles = re.findall(r"╭─ (\w+) ─", shown)
+    assert titles == ["Arguments", "Data", "Model", "Training", "Computing", "Output"]
+    assert "quality" not in shown
+    assert "Weight of the start in the final average" in shown  # on one line
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_selection_that_does_not_exist_yet_is_not_offered(run: Callable[..., Any], data: Path) -> None:
+    result = run("adapt", data, "--select", "quality", "--out", "nowhere")
+    assert result.exit_code == 2
+    assert "'random', 'diverse', 'uncertain'" in " ".join(re.sub("[│╭╮╰╯─]", " ", result.stderr).split())

@@ -44,7 +44,10 @@ def test_from_a_data_set_of_regions_to_areas_and_their_scores(run: Run, tmp_path
     Image.fromarray(painted(regions(1, 90, 120))).save(picture)
     told = run("segment", picture, "--mpp", 0.5, "--model", model, "--out", tmp_path / "areas")
     assert told.exit_code == 0, told.output
-    assert "mm2" in told.output
+    words = " ".join(told.output.split())
+    summary = json.loads((tmp_path / "areas" / "summary.json").read_text())
+    assert f"mm2, {summary['share_of_tissue']:.1%} of the tissue" in words
+    assert f"tissue {summary['tissue_mm2']:.4f} of {summary['region_mm2']:.4f} mm2" in words
     assert sorted(path.name for path in (tmp_path / "areas").iterdir()) == [
         "areas.geojson", "classes.tif", "overlay.png", "run.json", "summary.json",
     ]  # fmt: skip

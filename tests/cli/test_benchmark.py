@@ -32,7 +32,7 @@ def test_from_a_plan_to_a_page(plan, tmp_path, run):
     shown = run("benchmark", "plan", plan, "--data", data, "--measure", 0, "--json", tmp_path / "plan.json")
     assert shown.exit_code == 0, shown.output
     assert "2: 0 done, 0 failed, 2 left" in shown.stdout
-    assert "accepted licence" in " ".join(shown.stdout.split())
+    assert "Accept the licence at https://" in shown.stdout
     found = json.loads((tmp_path / "plan.json").read_text())
     assert (found["command"], found["runs"], len(found["missing"])) == ("benchmark plan", 2, 1)
     assert found["missing"][0]["runs"] == 2
@@ -52,13 +52,26 @@ def test_from_a_plan_to_a_page(plan, tmp_path, run):
     assert run("benchmark", "report", plan, "--out", out, "--page", tmp_path / "page").exit_code == 2
 
 
+def test_a_plan_without_data_says_what_to_name(plan, tmp_path, run):
+    elsewhere = plan.rename(tmp_path / "data" / "discs" / "tiny.toml")
+    told = run("benchmark", "plan", elsewhere, "--measure", 0)
+    assert told.exit_code == 2
+    assert "Name the folder of the data sets by --data DIR: discs is not beside the plan." in told.stderr
+    assert "how" in told.stdout
+    assert "No run of the plan can be made." in told.stdout
+    assert "1 runs" not in told.output
+    found = run("benchmark", "plan", elsewhere, "--data", tmp_path / "data", "--measure", 0)
+    assert found.exit_code == 0
+    assert "--data DIR" not in found.stderr
+
+
 def test_bad_input_is_told(plan, tmp_path, run):
-    plan.write_text(plan.read_text().replace("draws", "drawz"))
+    plan.write_text(plan.read_text().replace("draws", "drawz").replace("name =", 'titel = "x"\nname =', 1))
     for verb in ("plan", "run", "report"):
-        out = ["--out", tmp_path / "out"]
-        told = run("benchmark", verb, plan, *out)
+        told = run("benchmark", verb, plan, "--out", tmp_path / "out")
         assert told.exit_code == 2
-        assert "tiny.toml, line 4" in told.stderr
+        assert "line 1: There is no key" in told.stderr
+        assert "Did you mean title?" in told.stderr
         assert "Did you mean draws?" in told.stderr
     assert not (tmp_path / "out").exists()
 

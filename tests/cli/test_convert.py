@@ -19,7 +19,8 @@ Refused = Callable[..., str]
 
 @pytest.fixture
 def outlines(tmp_path: Path) -> Path:
-    shapes = [shapely.box(2, 3, 12, 13), shapely.box(20, 2, 26, 9), shapely.Point(30, 20)]
+    corner = shapely.box(2, 3, 12, 13) - shapely.box(2, 3, 5, 6)
+    shapes = [corner, shapely.box(20, 2, 26, 9), shapely.Point(30, 20)]
     objects = Instances.build(shapes, kind=["polygon", "polygon", "point"], class_name=["rosé", "rosé", None])
     write_geojson(tmp_path / "case [1].geojson", objects)
     return tmp_path / "case [1].geojson"

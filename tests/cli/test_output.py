@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from histoseed import __version__
-from histoseed.cli.output import plain_values
+from histoseed.cli.output import Output, facts_table, plain_values, rows_table
 
 
 def test_json_on_standard_output_stands_alone(run: Callable[..., Any], picture: Path) -> None:
@@ -75,6 +75,17 @@ def test_a_named_pipe_is_written_to(run: Callable[..., Any], picture: Path, tmp_
         assert json.loads(os.read(reading, 1 << 16))["width"] == 64
     finally:
         os.close(reading)
+
+
+@pytest.mark.parametrize("width", [20, 140])
+def test_tables_have_no_spaces_at_the_ends_of_lines(width: int, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    output = Output("x", json=None, quiet=False)
+    output.say(facts_table({"a": "word " * 12, "longer": "", "c": "[b]"}), rows_table(["x", "n"], [("left", "7")]))
+    text = capsys.readouterr().out
+    assert text.splitlines() == [line.rstrip() for line in text.splitlines()]
+    assert "".join(text.split()) == "a" + "word" * 12 + "longer" + "c[b]" + "xn" + "left7"
+    assert "\nx     n\nleft  7\n" in text
 
 
 def test_plain_values() -> None:

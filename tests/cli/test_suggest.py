@@ -89,6 +89,6 @@ def test_robustness_of_encoders(run: Run, refused: Callable[..., str], tmp_path:
     text = run(*arguments, "--neighbours", 3).stdout
     assert "PathoROB" in text
     assert "0.5 is chance" in text
-    refused("encoders", "robustness", data, names="two centres")
+    refused("encoders", "robustness", data, names="and two are compared")
     refused("encoders", "robustness", tmp_path / "ds", names="nucleus: No two classes have 20 samples")
     refused(*arguments, "--neighbours", 900, names="--neighbours")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from safetensors.torch import save_file
 
-from histoseed.encoders import build_encoder
+from histoseed.encoders import build_encoder, get_card
+from histoseed.encoders.store import WeightsStore
 
 Run = Callable[..., Any]
 
@@ -46,7 +47,26 @@ def test_get_list_verify(run: Run, checkpoint: Path, tmp_path: Path) -> None:
     assert answer(run, "weights", "verify", "--store", store, code=2)["ok"] is False
     result = run("weights", "verify", "--store", store)
     assert result.exit_code == 2
-    assert "Not as recorded: mobilenet-v2" in result.stderr
+    assert f"Not as recorded: mobilenet-v2 is missing, {one['path']}\n" in result.stderr
+    again = f"histoseed weights get mobilenet-v2 --store {store} --from FILE"
+    assert f"\n  {again}\n" in result.stderr
+    assert run(*again.replace("FILE", str(checkpoint)).split()[1:]).exit_code == 0
+    assert run("weights", "verify", "--store", store).exit_code == 0
+
+
+def test_what_was_fetched_and_changed_is_fetched_again(
+    run: Run, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    store = tmp_path / "my weights"
+    card = get_card("uni")
+    path = WeightsStore(store).path(card, WeightsStore(store).keep(card, checkpoint, source=checkpoint.name))
+    with path.open("r+b") as stream:
+        stream.write(b"\0")
+    result = run("weights", "verify", "--store", store)
+    assert result.exit_code == 2
+    assert f"\n  rm '{path}'\n  histoseed weights get uni --store '{store}'\n" in result.stderr
+    assert f"\nuni: {path}\n" in result.stdout  # one line, however narrow the window is
 
 
 def test_an_empty_store(run: Run, tmp_path: Path) -> None:
@@ -88,3 +108,62 @@ def test_a_checkpoint_can_be_shown(run: Run, checkpoint: Path) -> None:
     facts = answer(run, "encoders", "show", checkpoint)
     assert (facts["name"], facts["commercial"]) == ("timm:mobilenetv2_100", "unknown")
     assert answer(run, "encoders", "show", "UNI2_h")["licence"] == "cc-by-nc-nd-4.0"
+    text = run("encoders", "show", checkpoint).stdout
+    assert "made for everyday pictures" not in text  # whose weights lie in the file is not known
+    assert f"weights here   yes: {checkpoint}\n" in run("encoders", "show", checkpoint).stdout
+
+
+def card_of(run: Run, name: str) -> dict[str, str]:
+    """Lines of the card; what is folded goes to the line before."""
+    found: dict[str, str] = {}
+    for line in run("encoders", "show", name).stdout.splitlines():
+        assert line == line.rstrip()
+        key, _, value = line.partition("  ")
+        if key:
+            found[key] = value.strip()
+        else:
+            found[list(found)[-1]] += f"\n{line.strip()}"
+    return found
+
+
+def test_a_card_says_what_to_do_for_the_weights(run: Run, checkpoint: Path) -> None:
+    card, page = get_card("uni2-h"), "https://huggingface.co/MahmoodLab/UNI2-h"
+    lines = card_of(run, "uni2-h")
+    assert lines["licence"] == "cc-by-nc-nd-4.0; commercial use: no"
+    assert lines["page"] == page
+    assert lines["access"] == "gated: the licence must be accepted first"
+    assert lines["weights here"] == f"no: nothing in {WeightsStore().place(card)}"
+    assert lines["to get them"].splitlines() == [
+        f"log in on {page}", 'read the licence, click "Agree and access repository"', "hf auth login",
+        "histoseed weights get uni2-h",
+    ]  # fmt: skip
+    assert lines["feature maps"] == "4 of 1536 channels, one value for 14 x 14 pixels"
+    assert not {"tap_norm", "-", "None"} & {*lines, *lines.values()}
+    assert "are not in" in answer(run, "encoders", "show", "uni2-h")["weights_missing"]
+    kept = WeightsStore().keep(card, checkpoint)
+    lines = card_of(run, "uni2-h")
+    assert lines["weights here"] == f"yes: {WeightsStore().path(card, kept)}"
+    assert "to get them" not in lines
+    assert answer(run, "encoders", "show", "uni2-h")["weights_missing"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "text"),
+    [
+        ("bundled", "weights here", "yes: they come with histoseed"),
+        ("rudolfv", "usable here", "no: its weights were never released"),
+        ("mobilenet-v2", "to get them",
+         "fetch the file at https://github.com/google-coral/test_data\nhistoseed weights get mobilenet-v2 --from FILE"),
+        ("timm:resnet18.a1_in1k", "access", "free, without a login"),
+        ("timm:resnet18.a1_in1k", "feature maps", "64, 64, 128, 256, 512 channels at strides 2, 4, 8, 16, 32"),
+        ("timm:resnet10t", "feature maps", "not known before it is built"),
+        ("h-optimus-1", "access", "gated: the owners decide about each request"),
+    ],
+)  # fmt: skip
+def test_lines_of_cards(name: str, key: str, text: str, run: Run) -> None:
+    assert card_of(run, name)[key] == text
+
+
+def test_what_is_missing_to_build_an_encoder_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("histoseed.encoders.registry.importlib.util.find_spec", lambda name: None)
+    assert card_of(run, "phikon-v2")["usable here"].startswith("no: the package transformers is not installed")

@@ -85,13 +85,13 @@ def test_links_lead_somewhere():
     anchors = {
         re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.*)$", PAGE, re.M)
     }
-    format_page = (ROOT / "docs" / "data-format.md").read_text("utf-8")
     for target, anchor in re.findall(r"\]\(([\w.-]*)(?:#([\w-]+))?\)", PAGE):
         assert not target or (ROOT / "docs" / target).is_file(), target
         if anchor and not target:
             assert anchor in anchors
         elif anchor:
-            assert f"\n## {anchor.replace('-', ' ')}" in format_page.lower()
+            page = (ROOT / "docs" / target).read_text("utf-8").lower()
+            assert f"\n## {anchor.replace('-', ' ')}" in page
 
 
 def test_a_change_of_a_card_changes_the_page(script: ModuleType):

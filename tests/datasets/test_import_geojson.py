@@ -161,8 +161,69 @@ def test_overlapping_outlines_lose_pixels_and_keep_their_shape(picture: Path, tm
     dataset = import_geojson(
         picture, _save(tmp_path, [_feature(s, None, i) for i, s in enumerate(shapes)]), tmp_path / "ds"
     )
-    assert "32 pixels and 0 whole objects" in dataset.info.known_problems[0]
+    assert "32 pixels and 0 whole objects" in dataset.info.known_problems[-1]
     assert shapely.area(dataset.instances_of(0).geometry).tolist() == [64, 64]
+
+
+DRAWN = [_feature(shapely.box(x, 2, x + 6, 9), "tumour", x + 1) for x in range(0, 50, 10)]
+"""Rectangles as QuPath writes them."""
+
+
+@pytest.fixture
+def drawn(picture: Path, tmp_path: Path) -> Path:
+    """Two images with rectangles, one of them with a round outline too."""
+    folder = tmp_path / "drawn"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / f"{name}.png").write_bytes(picture.read_bytes())
+    _save(folder, [*DRAWN, _feature(shapely.Point(30, 30).buffer(4), "tumour", 99)], "a.geojson")
+    _save(folder, DRAWN[:3], "b.geojson")
+    return folder
+
+
+def test_rectangles_that_nobody_declared_are_told(drawn: Path, tmp_path: Path):
+    dataset = import_dataset("geojson", drawn, tmp_path / "ds")
+    assert set(dataset.instances["kind"]) == {"polygon"}
+    (told,) = [text for text in dataset.info.known_problems if "rectangle" in text]
+    assert told == (
+        "8 of 9 outlines are upright rectangles and count as exact outlines, of which masks are made: if they are boxes"
+        " around objects, say --boxes (2 files: a.geojson, b.geojson)."
+    )
+
+
+def test_rectangles_become_boxes_when_asked_and_no_mask_is_made_of_them(drawn: Path, tmp_path: Path):
+    _save(drawn, [_feature(shapely.box(0, 0, 40, 30), "Region*", 98), DRAWN[0]], "b.geojson")
+    dataset = import_dataset("geojson", drawn, tmp_path / "ds", boxes=True)
+    dataset.verify()
+    assert dataset.instances["kind"].value_counts().sort("kind").rows() == [("box", 6), ("polygon", 1)]
+    assert [patch.label_ids.tolist() for patch in dataset] == [[1], []]
+    assert dataset.patch(1).image.shape == (30, 40, 3)  # a rectangle that marks a region is none
+    boxed = dataset.objects(0).filter(kind="box").sort("x0")
+    assert boxed.select("x0", "y0", "x1", "y1").row(0) == (0.0, 2.0, 6.0, 9.0)
+    assert boxed["label"].null_count() == 5
+    assert not any("rectangle" in text for text in dataset.info.known_problems)
+
+
+def test_boxes_in_vain_are_told(picture: Path, tmp_path: Path):
+    path = _save(tmp_path, [NUCLEI[2]])
+    dataset = import_geojson(picture, path, tmp_path / "ds", boxes=True)
+    assert any("--boxes changes nothing" in note for note in dataset.info.notes)
+
+
+@pytest.mark.parametrize(
+    ("features", "boxes", "words"),
+    [
+        ([NUCLEI[2]], False, "not outlined"),
+        ([NUCLEI[3]], False, "away from the points"),
+        ([NUCLEI[0]], True, "outside of all boxes"),
+        (NUCLEI, False, "not annotated"),
+    ],
+)
+def test_what_counts_as_background_is_told_of_the_kind_there_is(
+    picture: Path, tmp_path: Path, features: list, boxes: bool, words: str
+):
+    dataset = import_geojson(picture, _save(tmp_path, features), tmp_path / "ds", boxes=boxes)
+    assert any(f"so that everything {words} counts as background" in note for note in dataset.info.notes)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from histoseed.encoders import FeaturePyramid, build_encoder, choose_encoder, get_card
 from histoseed.encoders.choose import is_path
-from histoseed.errors import ModelError
+from histoseed.errors import InputError, ModelError
 
 State = dict[str, torch.Tensor]
 
@@ -64,7 +64,38 @@ def test_a_model_folder_is_an_encoder(name: str, tmp_path: Path) -> None:
     assert (encoder.card.licence, encoder.card.evidence) == ("apache-2.0 + CC0-1.0", "encoder of the model 'mine'")
     # The name in the card builds the same network when the folder is gone.
     assert tensors(build_encoder(encoder.card.name).network).keys() == state.keys()
-    assert not same(build_encoder(str(tmp_path / "model"), weights="random", seed=2), state)
+
+
+@pytest.mark.parametrize("weights", ["hub", "random", "bundled", "other.safetensors"])
+def test_the_weights_of_a_path_are_not_dropped(weights: str, tmp_path: Path) -> None:
+    model_folder(tmp_path / "model", "timm:resnet10t")
+    save_file(tensors(build_encoder("timm:resnet18").network), tmp_path / "unet.safetensors")
+    for path, name in ((tmp_path / "model", "timm:resnet10t"), (tmp_path / "unet.safetensors", "timm:resnet18")):
+        for ask in (choose_encoder, build_encoder):
+            with pytest.raises(InputError, match="brings its weights along") as caught:
+                ask(str(path), weights=weights)
+            other = f", or name the encoder without its weights: --encoder {name} --weights {weights}"
+            # Nothing is suggested that is refused: only the encoder bundled has weights in the package, and whose
+            # weights a file of a U-Net holds, no hub knows.
+            has = weights not in {"bundled", "hub"} or (weights == "hub" and path.is_dir())
+            assert caught.value.fix == f"Leave --weights out{other if has else '.'}"
+
+
+def test_the_weights_that_a_path_stands_for_may_be_said(tmp_path: Path) -> None:
+    model_folder(tmp_path / "model", "bundled")
+    own = tmp_path / "model" / "model.safetensors"
+    assert choose_encoder(tmp_path / "model", own) == choose_encoder(tmp_path / "model", str(own))
+    model_folder(tmp_path / "left", "bundled", encoder={"name": "dinov2-small", "weights": "hub", "stored": False})
+    assert choose_encoder(tmp_path / "left", "hub") == choose_encoder(tmp_path / "left")
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_the_folder_one_is_in(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_folder(tmp_path / "model", "bundled")
+    monkeypatch.chdir(tmp_path / "model")
+    assert choose_encoder(".").card.name == "bundled"
+    with pytest.raises(ModelError, match=f"There is no encoder '{name}'"):
+        choose_encoder(name)
 
 
 @pytest.mark.parametrize(

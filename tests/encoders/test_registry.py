@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from histoseed.encoders import get_card, list_encoders, why_unavailable
+from histoseed.encoders import get_card, list_encoders, why_no_weights, why_unavailable
 from histoseed.encoders.registry import CARDS, nearest
+from histoseed.encoders.store import WeightsStore
 from histoseed.encoders.table import GROUPS, markdown_table
 from histoseed.encoders.timm_family import timm_card
 from histoseed.errors import InputError, ModelError
@@ -231,3 +232,25 @@ def test_the_tables_of_the_documentation_are_made_from_the_cards() -> None:
     missing = [group for group in GROUPS if markdown_table(group) not in text]
     assert missing == [], "write them anew: python -m histoseed.encoders.table docs/encoders.md"
     assert sum(line.startswith("| `") for line in text.splitlines()) >= len(CARDS)
+
+
+def test_weights_that_are_missing_here_are_named(tmp_path: Path) -> None:
+    store = WeightsStore(tmp_path / "store")
+    for name, words in (
+        ("uni2-h", 'click "Agree and access repository"'),
+        ("phikon-v2", "`histoseed weights get phikon-v2`"),
+        ("pathosam-b", "then `histoseed weights get pathosam-b --from FILE`"),
+        ("kimianet", "ask for KimiaNetPyTorchWeights.pth at https://"),
+        ("rudolfv", "never released"),
+    ):
+        assert words in (why_no_weights(get_card(name), store) or "")
+    for name in ("uni2-h", "phikon-v2"):
+        card = get_card(name)
+        assert why_unavailable(card) is None  # it can be built
+        assert str(store.place(card)) in (why_no_weights(card, store) or "")
+        (tmp_path / "w.bin").write_bytes(b"w")
+        kept = store.keep(card, tmp_path / "w.bin")
+        assert why_no_weights(card, store) is None
+        store.path(card, kept).unlink()
+        assert why_no_weights(card, store)
+    assert why_no_weights(get_card("bundled"), store) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ def test_what_is_kept_is_found_again_and_survives_the_move_to_another_machine(
         raise AssertionError("the hub was asked")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", no_network)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", no_network)
     monkeypatch.setattr(huggingface_hub, "get_token", no_network)  # no login either, though the model is gated
     card = get_card("uni2-h")
     store = WeightsStore(tmp_path / "store")
@@ -46,26 +46,45 @@ def test_what_is_kept_is_found_again_and_survives_the_move_to_another_machine(
     assert [one.encoder for _, one in WeightsStore(settings=settings).records()] == ["uni2-h"]
 
 
-def test_bytes_are_shared_where_the_file_system_can(weights: Path, tmp_path: Path) -> None:
-    link = tmp_path / "blob"
-    link.symlink_to(weights)  # as the hub's cache hands files out
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_file_and_its_copy_share_nothing(linked: bool, weights: Path, tmp_path: Path) -> None:
+    given = weights
+    if linked:  # as the hub's cache hands files out
+        given = tmp_path / "blob"
+        given.symlink_to(weights)
     store = WeightsStore(tmp_path / "store")
     card = get_card("uni")
-    path = store.path(card, store.keep(card, link, source="pytorch_model.bin"))
+    record = store.keep(card, given, source="pytorch_model.bin")
+    path = store.path(card, record)
     assert not path.is_symlink()
-    assert path.stat().st_ino == weights.stat().st_ino
+    assert (path.stat().st_ino != weights.stat().st_ino, path.stat().st_nlink) == (True, 1)
+    with weights.open("r+b") as stream:  # edited in place
+        stream.write(b"another")
+    assert sha256_of(path) == record.sha256 != sha256_of(weights)
+    with path.open("r+b") as stream:
+        stream.write(b"a third")
+    assert weights.read_bytes().startswith(b"another")
 
 
-def test_copies_are_made_where_it_cannot(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(source: Path, target: Path) -> None:
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refuse)
+def test_a_store_that_shared_its_bytes_with_the_file_is_parted_from_it(weights: Path, tmp_path: Path) -> None:
     store = WeightsStore(tmp_path / "store")
     card = get_card("uni")
-    path = store.path(card, store.keep(card, weights))
+    path = store.place(card) / weights.name
+    path.parent.mkdir(parents=True)
+    path.hardlink_to(weights)
+    store.keep(card, weights)
     assert path.read_bytes() == weights.read_bytes()
-    assert path.stat().st_ino != weights.stat().st_ino
+    assert path.stat().st_nlink == weights.stat().st_nlink == 1
+
+
+def test_a_file_that_cannot_be_read_leaves_the_store_as_it_was(weights: Path, tmp_path: Path) -> None:
+    store = WeightsStore(tmp_path / "store")
+    card = get_card("uni")
+    record = store.keep(card, weights)
+    with pytest.raises(FileNotFoundError, match="absent"):
+        store.keep(card, tmp_path / "absent.bin")
+    assert store.record(card) == record
+    assert sorted(one.name for one in store.place(card).iterdir()) == ["record.json", weights.name]
 
 
 def test_keeping_twice_replaces(weights: Path, tmp_path: Path) -> None:

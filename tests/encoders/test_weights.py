@@ -206,6 +206,7 @@ class FakeHub:
 def fake(monkeypatch: pytest.MonkeyPatch, *args: Any, **kwargs: Any) -> FakeHub:
     hub = FakeHub(*args, **kwargs)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url: None)  # the hub can be reached
     return hub
 
 
@@ -282,6 +283,59 @@ def test_the_pickled_file_is_taken_only_where_no_safe_one_exists(
     (hub.folder / "pytorch_model.bin").unlink()
     with pytest.raises(ModelError, match="holds none of"):
         fetch_weights(get_card("timm:resnet18.a1_in1k"), settings)
+
+
+def test_large_files_are_not_kept_twice(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's own cache, as its client lays it out, is emptied once the store has a copy."""
+    card = get_card("timm:resnet18.a1_in1k")
+    hub = fake(monkeypatch, settings.cache_dir / "hub", {})
+    blob = settings.cache_dir / "hub" / "models--x" / "blobs" / "e7a9"
+    blob.parent.mkdir()
+    blob.write_bytes(b"weights")
+    (hub.folder / "model.safetensors").symlink_to(blob)
+    found = fetch_weights(card, settings)
+    assert (found.path.read_bytes(), found.revision, found.path.is_symlink()) == (b"weights", COMMIT, False)
+    assert not [path for path in (settings.cache_dir / "hub").rglob("*") if path.is_file() or path.is_symlink()]
+    assert fetch_weights(card, settings) == replace(found, filename="model.safetensors")
+    assert len(hub.calls) == 1
+
+
+def test_another_process_may_be_faster(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = get_card("timm:resnet18.a1_in1k")
+
+    def download(*_: object, **__: object) -> str:
+        """Between the download and its use, the other has taken the file over and emptied the hub's cache."""
+        (tmp_path / "model.safetensors").write_bytes(b"weights")
+        WeightsStore(settings=settings).keep(card, tmp_path / "model.safetensors", source="model.safetensors")
+        return str(settings.cache_dir / "hub" / "gone" / "model.safetensors")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url: None)
+    assert fetch_weights(card, settings).path.read_bytes() == b"weights"
+
+
+def test_what_the_hub_answers_is_left_to_the_download(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answers(url: str) -> None:
+        raise _raised(hub_errors.EntryNotFoundError)
+
+    hub = fake(monkeypatch, tmp_path, {"pytorch_model.bin": b"weights"})
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", answers)
+    assert fetch_weights(get_card("timm:resnet18.a1_in1k"), settings).filename == "pytorch_model.bin"
+    assert len(hub.calls) == 2
+
+
+def test_offline_mode_is_called_by_its_name(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(url: str) -> None:
+        raise hub_errors.OfflineModeIsEnabled(
+            f"Cannot reach {url}: offline mode is enabled. To disable it, please unset"
+        )
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", offline)
+    with pytest.raises(ModelError, match=r"cannot be reached \(HF_HUB_OFFLINE is set\)") as caught:
+        fetch_weights(get_card("dinov2-small"), settings)
+    assert (caught.value.fix or "").startswith("Unset HF_HUB_OFFLINE, or run `histoseed weights get dinov2-small")
 
 
 def _raised(kind: type[Exception]) -> Exception:

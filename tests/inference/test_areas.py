@@ -102,7 +102,7 @@ def test_only_a_model_without_background_is_shown_glass() -> None:
         assert (model.seen == 0) == background
         assert (work.class_image() == (0 if background else 3)).all()
         assert len(work.all()) == (0 if background else 1)
-        assert work.tissue_pixels() == 0
+        assert work.tissue_pixels().tolist() == [0, 0, 0, 0]
 
 
 def test_a_trained_network_hardly_depends_on_the_tile_size() -> None:
@@ -170,7 +170,8 @@ def test_what_is_stored_is_not_computed_again(tmp_path: Path) -> None:
     assert model.seen == 0
     assert sum(tiles for tiles, _ in told) == len(again.grid)
     assert np.array_equal(again.class_image(), first.class_image())
-    assert again.tissue_pixels() == first.tissue_pixels() == TRUTH.size
+    assert again.tissue_pixels().tolist() == first.tissue_pixels().tolist()
+    assert again.tissue_pixels().tolist() == np.bincount(TRUTH.ravel(), minlength=4).tolist()
 
 
 @pytest.mark.parametrize("mpp", [0.25, 0.5, 0.2])
@@ -205,10 +206,40 @@ def test_the_files_agree_with_each_other(tmp_path: Path, mpp: float) -> None:
         assert summary["classes"][name]["mm2"] == pytest.approx(mm2, rel=0.02)
         assert summary["classes"][name]["areas"] == (areas.class_name == name).sum()
     assert summary["classified_mm2"] == pytest.approx(sum(one["mm2"] for one in summary["classes"].values()), abs=1e-5)
-    assert sum(one["share"] for one in summary["classes"].values()) == pytest.approx(1, abs=1e-5)
+    for kind, name in enumerate(NAMES, start=1):
+        share = (TRUTH[10:290, 20:410] == kind).mean()  # the picture is tissue all over
+        assert summary["classes"][name]["share_of_tissue"] == pytest.approx(share, abs=0.02)
+    whole = sum(one["share_of_tissue"] for one in summary["classes"].values())
+    assert summary["share_of_tissue"] == pytest.approx(whole, abs=1e-5)
+    assert whole < 0.999  # background is tissue, and no area
     assert summary["region_mm2"] == pytest.approx(390 * 280 * (mpp / 1000) ** 2, abs=1e-6)
     with Image.open(tmp_path / "overlay.png") as overlay:
         assert overlay.size == (390, 280)
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_shares_are_of_the_tissue(tmp_path: Path, background: bool) -> None:
+    """A hundred rows of glass between two fields: their class, if they have one, is no share of the tissue."""
+    left, right = np.ones((150, 300), np.uint8), np.full((150, 300), 2, np.uint8)
+    right[:, :100] = 0 if background else 3
+    image = np.concatenate([painted(left), np.full((100, 300, 3), 250, np.uint8), painted(right)])
+    work = mapper(image, 256, model=PaintedTissue(background=background))
+    work.find()
+    region = Region(0, 0, 300, 400)
+    summary, _ = write_area_results(work, Target(tmp_path, tmp_path, (), region, 0.25, {}))
+    shares = [one["share_of_tissue"] for one in summary["classes"].values()]
+    assert shares == pytest.approx([1 / 2, 1 / 3, 0 if background else 1 / 6], abs=1e-6)
+    assert summary["share_of_tissue"] == pytest.approx(5 / 6 if background else 1, abs=1e-6)
+    assert summary["tissue_mm2"] == pytest.approx(0.75 * summary["region_mm2"], abs=1e-6)
+    assert summary["classified_mm2"] > summary["share_of_tissue"] * summary["tissue_mm2"]  # some glass has a class
+
+
+def test_glass_alone_has_no_shares(tmp_path: Path) -> None:
+    work = mapper(np.full((99, 99, 3), 250, np.uint8))
+    work.find()
+    summary, _ = write_area_results(work, Target(tmp_path, tmp_path, (), Region(0, 0, 99, 99), 0.25, {}))
+    assert summary["share_of_tissue"] is None
+    assert {one["share_of_tissue"] for one in summary["classes"].values()} == {None}
 
 
 def test_only_the_files_that_are_asked_for(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from histoseed.inference.label_tiff import write_label_tiff
 from histoseed.inference.overlay import Overlay
 from histoseed.inference.summary import Summary
 from histoseed.inference.tables import NucleiTable
+from histoseed.pictures import UNCLASSIFIED, draw_instances
+from histoseed.pictures.colors import rgb
 from histoseed.segmenters import EncoderEntry, ModelCard, Segmenter
 
 
@@ -111,6 +113,30 @@ def test_the_overlay_keeps_pixels_away_from_outlines(painted: ModuleType) -> Non
     assert (picture[:90] == 200).all()
     assert (picture[110:140, 110:140] == 200).all()
     assert (picture[99:102, 110:140] != 200).any()
+    line = np.all(picture == rgb(UNCLASSIFIED), axis=2)
+    rows, columns = np.nonzero(line[:125])
+    casing = picture[rows.min() - 1, columns.min() + 5 : columns.max() - 5]
+    assert (casing == casing[0]).all()
+    assert (casing[0] < 120).all()  # the line is bright, what it lies in is dark
+    assert (picture[rows.min() - 2] == 200).all()
+
+
+def test_an_overlay_drawn_by_rows_of_tiles_is_the_one_drawn_at_once(painted: ModuleType, cells: Instances) -> None:
+    labels = painted.blobs(7, 700, 1300, 900)
+    image = np.where(labels[..., None] > 0, [110, 60, 140], [235, 200, 225]).astype(np.uint8)
+    names = np.array(["a", "b", None], dtype=object)[np.arange(len(cells)) % 3]
+    table = Instances.build(cells.geometry, class_name=names)
+    region, colors = Region(100, 50, 1100, 600), {"a": "#d12000", "b": "#2579ff"}
+    cores = shapely.get_coordinates(shapely.centroid(table.geometry)) // 256
+    once, tiled = (Overlay(ArraySlide(image, mpp=0.25), region, 0.25, colors) for _ in range(2))
+    once.draw(table)
+    for core in np.unique(cores, axis=0):
+        tiled.draw(table.select((cores == core).all(axis=1)))
+    assert tiled.png() == once.png()
+    expected = draw_instances(
+        image[50:650, 100:1200], table, offset=(100, 50), colors=colors, smooth=False, casing=True
+    )
+    assert (np.asarray(Image.open(io.BytesIO(once.png()))) == expected).all()
 
 
 def test_a_large_overlay_is_reduced() -> None:

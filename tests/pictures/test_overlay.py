@@ -13,7 +13,7 @@ from skimage.segmentation import find_boundaries
 
 from histoseed.annotations.instances import Instances
 from histoseed.errors import InputError
-from histoseed.pictures import UNCLASSIFIED, draw_instances, draw_outlines, outline_mask, palette
+from histoseed.pictures import UNCLASSIFIED, Strokes, draw_instances, draw_outlines, outline_mask, palette
 from histoseed.pictures.colors import rgb
 from histoseed.pictures.overlay import outlined_at
 
@@ -111,6 +111,30 @@ def test_lines_lie_over_the_casing_of_their_neighbours():
     plain = draw_instances(np.full((30, 45, 3), 90, np.uint8), table, smooth=False)
     drawn = (plain != 90).any(axis=2)
     np.testing.assert_array_equal(out[drawn], plain[drawn])
+
+
+COLORS = {"a": "#01c0f0", "b": "#2579ff", "c": "#d12000"}
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 60), st.floats(0, 60), st.floats(1, 15), st.sampled_from(["a", "b", "c", None])),
+        min_size=1, max_size=20,
+    ),
+    st.lists(st.integers(0, 20), max_size=3),
+    st.booleans(),
+    st.sampled_from([0.5, 1.0]),
+)  # fmt: skip
+def test_objects_that_come_in_portions_look_as_drawn_at_once(found, cuts, turned, scale):
+    """They overlap and touch, within a portion and across; neither cuts nor order show."""
+    ground = np.random.default_rng(0).integers(0, 256, (round(64 * scale), round(64 * scale), 3), np.uint8)
+    shapes = [shapely.Point(x + 7, y - 3).buffer(size) for x, y, size, _ in found]
+    table = Instances.build(shapes, class_name=[name for *_, name in found])
+    strokes = Strokes(ground.shape[:2], offset=(7, -3), scale=scale, colors=COLORS)
+    for rows in np.split(np.arange(len(table))[:: -1 if turned else 1], sorted(cuts)):
+        strokes.add(table.select(rows))
+    once = draw_instances(ground, table, offset=(7, -3), scale=scale, colors=COLORS, smooth=False, casing=True)
+    np.testing.assert_array_equal(strokes.over(ground), once)
 
 
 def test_zoom_draws_finer_outlines_inside_the_objects(patch):

@@ -133,6 +133,13 @@ def test_freezing_and_thawing():
     assert adapter.norms[0].training
 
 
+@pytest.mark.parametrize("name", ["timm:resnet10t", "timm:regnetx_002"])
+def test_encoders_whose_cards_state_no_strides_say_why_not(name):
+    assert get_card(name).strides is None
+    assert "hierarchical" in (why_not(get_card(name), "cellvit", "adapter") or "")
+    assert why_not(get_card("timm:vit_tiny_patch16_384.augreg_in21k_ft_in1k"), "cellvit", "adapter") is None
+
+
 def test_hierarchical_encoders_say_why_not():
     reason = why_not(get_card("timm:convnext_tiny.fb_in22k"), "cellvit", "adapter")
     assert "hierarchical" in reason

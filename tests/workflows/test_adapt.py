@@ -52,11 +52,13 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(discs, tmp_path):
     class Impatient:
         def __init__(self, after):
             self.left = after
+            self.made = []
 
         def start(self, total, unit, description):
             pass
 
         def advance(self, n, **facts):
+            self.made.append(n)
             self.left -= n
             if self.left == 0:
                 raise KeyboardInterrupt
@@ -64,11 +66,13 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(discs, tmp_path):
         def done(self):
             pass
 
-    how = SHORT | {"steps": 52, "patches": 1, "dtype": "float32", "batch": 1}
+    how = SHORT | {"steps": 12, "patches": 1, "dtype": "float32", "batch": 1}
     with pytest.raises(KeyboardInterrupt):
-        adapt(discs, out=tmp_path / "broken", progress=Impatient(51), **how)
+        adapt(discs, out=tmp_path / "broken", progress=Impatient(8), **how)
     assert not (tmp_path / "broken" / "model.json").exists()
-    adapt(discs, out=tmp_path / "broken", **how)
+    patient = Impatient(-1)
+    adapt(discs, out=tmp_path / "broken", progress=patient, **how)
+    assert patient.made == [9, 1, 1, 1]  # eight steps were done before
     adapt(discs, out=tmp_path / "whole", **how)
     names = ("model.safetensors", "model.json", "history.json")
     for name in names:
@@ -210,17 +214,26 @@ def test_an_adapted_model_can_be_the_start_again(discs, tmp_path):
     [
         ({"decoder": "cellvitt"}, "no decoder 'cellvitt'.*cellvit"),
         ({"method": "lorra"}, "no method 'lorra'"),
-        ({"method": "lora"}, "made of convolutions"),
+        ({"method": "lora"}, r"made of convolutions.*Fix: Use full, it is small\."),
         ({"method": "adapter"}, "no plain vision transformer"),
         ({"decoder_options": {"width": 3}}, r"--set decoder\.width.*widths"),
         ({"method_options": {"rank": 0}, "encoder": VIT, "method": "lora"}, r"--set method\.rank"),
         ({"encoder": VIT, "method": "lora", "start_share": 0.5}, "no start to be averaged"),
+        ({"task": "semantic", "decoder": "cellvit"}, r"within single nuclei.*Fix: Leave --decoder out, or say skip\."),
+        ({"weights": None, "decoder_options": {"foo": 1}}, r"decoder\.foo: The decoder skip has no such field.*widths"),
+        ({"weights": None, "decoder_options": {"widths": 1}}, r"gives the decoder as it is.*widths.*another --decoder"),
     ],
 )
 def test_what_does_not_go_says_why_and_writes_nothing(discs, tmp_path, arguments, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as fresh:
         adapt(discs, out=tmp_path / "m", patches=1, **(SHORT | arguments))
     assert not (tmp_path / "m").exists()
+    taken = tmp_path / "taken"  # what does not go is told first, whatever stands in the folder
+    taken.mkdir()
+    (taken / "run.json").write_text('{"verb": "adapt", "histoseed": "0", "status": "running"}')
+    with pytest.raises(InputError) as there:
+        adapt(discs, out=taken, patches=1, **(SHORT | arguments))
+    assert str(there.value) == str(fresh.value)
 
 
 def test_the_encoder_of_a_model_folder_can_be_adapted(discs, tmp_path):

@@ -122,6 +122,71 @@ def test_classes_number_what_is_written(tmp_path: Path, outlines: Path) -> None:
     assert {one["name"]: one["id"] for one in categories} == {"stroma": 5, "tumour": 2}
 
 
+def drawn_boxes(path: Path, *, regions: int = 0) -> Path:
+    """Five rectangles and a round outline as QuPath writes them, in rectangles that mark regions."""
+    shapes = [shapely.box(x, 2, x + 4, 9) for x in range(1, 30, 6)] + [shapely.Point(20, 20).buffer(5)]
+    names = ["cell"] * 6 + ["Region*"] * regions
+    write_geojson(
+        path, Instances.build([*shapes, *[shapely.box(0, 0, 40, 30 - k) for k in range(regions)]], class_name=names)
+    )
+    return path
+
+
+def test_rectangles_are_told_and_become_boxes_when_asked(tmp_path: Path) -> None:
+    source = drawn_boxes(tmp_path / "a.geojson", regions=2)
+    facts = convert(source, tmp_path / "a.xml", out_format="asap")
+    assert facts["notes"] == [
+        "5 of 6 outlines are upright rectangles and count as outlines: if they are boxes around objects, say --boxes."
+    ]
+    assert (facts["images"][0]["polygons"], facts["images"][0]["boxes"]) == (8, 0)
+    facts = convert(source, tmp_path / "b.xml", out_format="asap", boxes=True)
+    assert facts["notes"] == []
+    assert (facts["images"][0]["polygons"], facts["images"][0]["boxes"]) == (3, 5)  # regions stay outlines
+    back = convert(tmp_path / "b.xml", tmp_path / "b.geojson")
+    assert (back["notes"], back["images"][0]["boxes"]) == ([], 5)  # from ASAP's rectangles, and in histoseed's GeoJSON
+    assert (read_geojson(tmp_path / "b.geojson")[0].kind == "box").sum() == 5
+
+
+def test_boxes_in_vain_are_told_and_masks_are_no_boxes(tmp_path: Path) -> None:
+    write_geojson(tmp_path / "a.geojson", Instances.build([shapely.Point(9, 9).buffer(5)]))
+    facts = convert(tmp_path / "a.geojson", tmp_path / "b.xml", out_format="asap", boxes=True)
+    assert facts["notes"] == ["No outline is an upright rectangle, so that --boxes changes nothing."]
+    np.save(tmp_path / "a.npy", np.pad(np.ones((5, 5), np.uint8), 3))
+    assert convert(tmp_path / "a.npy", tmp_path / "c.geojson")["notes"] == []
+
+
+CORNERS = [(1, 2), (9, 2), (9, 7), (1, 7)]
+ASAP = f"""<ASAP_Annotations><Annotations><Annotation Name="a" Type="Rectangle"><Coordinates>
+{"".join(f'<Coordinate Order="{k}" X="{x}" Y="{y}"/>' for k, (x, y) in enumerate(CORNERS))}
+</Coordinates></Annotation></Annotations></ASAP_Annotations>"""
+APERIO = f"""<Annotations><Annotation Id="1"><Regions><Region Id="1" Type="1"><Vertices>
+{"".join(f'<Vertex X="{x}" Y="{y}"/>' for x, y in CORNERS)}
+</Vertices></Region></Regions></Annotation></Annotations>"""
+COCO = {
+    "images": [{"id": 1, "file_name": "c.png", "width": 40, "height": 30}],
+    "categories": [{"id": 1, "name": "a"}],
+    "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 8, 5]}],
+}
+LABELME = {
+    "version": "5.0",
+    "imagePath": "d.png",
+    "imageWidth": 40,
+    "imageHeight": 30,
+    "shapes": [{"label": "a", "shape_type": "rectangle", "points": [[1, 2], [9, 7]]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.xml", ASAP), ("b.xml", APERIO), ("c.json", json.dumps(COCO)), ("d.json", json.dumps(LABELME))],
+)
+def test_rectangles_of_other_programs_are_boxes(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    facts = convert(tmp_path / name, tmp_path / "out.geojson")
+    found, _ = read_geojson(tmp_path / "out.geojson")
+    assert (facts["notes"], found.kind.tolist(), found.bounds().tolist()) == ([], ["box"], [[1, 2, 9, 7]])
+
+
 def test_objects_beyond_the_image_are_told(tmp_path: Path, outlines: Path) -> None:
     facts = convert(outlines, tmp_path / "a.json", out_format="labelme", size=(20, 30))
     assert facts["notes"] == ["1 object reaches out of its image; is it the right one?"]
@@ -192,6 +257,18 @@ def test_a_folder_of_files_of_one_format(tmp_path: Path, outlines: Path) -> None
         convert(folder, tmp_path / "again", out_format="coco", size=(40, 30))
     facts = convert(folder, tmp_path / "again", out_format="coco", source_format="geojson", size=(40, 30))
     assert facts["notes"] == [f"{folder}: 2 other files were passed over."]
+
+
+def test_what_many_files_say_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    feature = {"type": "Feature", "geometry": json.loads(shapely.to_geojson(shapely.Point(9, 9).buffer(4)))}
+    for name, count in (("a", 2), ("b", 3), ("c", 1)):
+        content = {"type": "FeatureCollection", "features": [feature] * count}
+        (tmp_path / "in" / f"{name}.geojson").write_text(json.dumps(content))
+    facts = convert(tmp_path / "in", tmp_path / "out", out_format="labelme", size=(40, 30))
+    assert facts["notes"] == [
+        "There is no id; one was made from the outline: 6 features (3 files: a.geojson, b.geojson, c.geojson)."
+    ]
 
 
 def test_folders_without_annotations(tmp_path: Path) -> None:

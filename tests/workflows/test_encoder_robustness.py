@@ -147,8 +147,23 @@ def test_a_centre_may_stand_in_the_barcode(tmp_path: Path) -> None:
     assert {s.case for s in found.samples} == {f"TCGA-{p}" for p in ("A7-0001", "A7-0002", "E2-0003", "E2-0004")}
 
 
+def test_one_centre_is_named_and_where_it_was_looked_for(tmp_path: Path) -> None:
+    names = ["TCGA-A7-0001-01Z-00-DX1", "TCGA-A7-0002-01Z-00-DX1", "p3", "p4"]
+    for name, centres, told in (
+        ("one", [None, None, "A7", None], "one centre only, 'A7'.*states one for 1 of 4 patches.*for 2 more"),
+        ("none", [None] * 2, r"No centre is named.*for 0 of 2 patches.*for 0 more.*groups\.csv"),
+    ):
+        with DatasetWriter(tmp_path / name, DatasetInfo(name=name)) as writer:
+            for patch, centre in zip(names[-len(centres) :], centres, strict=True):
+                labels = np.zeros((SIDE, SIDE), np.int32)
+                labels[10:20, 10:20] = 1
+                writer.add(patch, np.full((SIDE, SIDE, 3), 200, np.uint8), labels, centre=centre, mpp=0.5)
+        with pytest.raises(DatasetError, match=told):
+            balanced_samples(read_dataset(tmp_path / name), "nucleus", most=9, least=1, seed=0)
+
+
 def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="two centres"):
+    with pytest.raises(DatasetError, match="No centre is named, and two are compared"):
         measure(write(tmp_path / "nowhere", centres=None))
     with pytest.raises(DatasetError, match="No two classes"):
         measure(write(tmp_path / "alone", names=("red",)))

@@ -274,19 +274,21 @@ def test_a_model_gives_what_its_predictions_give(discs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "groups", "warned"),
+    ("name", "groups", "warned", "verdict"),
     [
-        ("discs", ("s1",), r"2 of the 4 patches \(s1\) belong to groups of this data set"),
-        ("other", ("s1", "s9"), r"'other'.*if the names mean the same there"),
-        ("Discs", ("p3_x0_y0_s64",), r"1 of the 4 patches \(p3\)"),
-        ("discs", (), "does not say on which groups"),
-        ("discs", ("s7",), None),
-        ("other", (), None),
+        ("discs", ("s1",), r"2 of the 4 patches \(s1\) belong to groups of this data set", "yes"),
+        ("other", ("s1", "s9"), r"'other'.*if the names mean the same there", "perhaps"),
+        ("Discs", ("p3_x0_y0_s64",), r"1 of the 4 patches \(p3\)", "yes"),
+        ("discs", (), "does not say on which groups", "yes"),
+        ("discs_v2", (), "both names hold 'discs'.*Perhaps", "perhaps"),
+        ("discs", ("s7",), None, "no"),
+        ("other", (), None, "not listed"),
     ],
 )
-def test_what_was_seen_in_training_is_told(discs, name, groups, warned):
+def test_what_was_seen_in_training_is_told(discs, name, groups, warned, verdict):
     model = model_that_saw(TrainingData(name=name, groups=groups))
     found = exposure(read_dataset(discs), model.card)
+    assert (found.verdict, found.related) == (verdict, (name,) if warned else ())
     assert len(found.warnings) == (warned is not None)
     if warned:
         assert re.search(warned, found.warnings[0])
@@ -301,13 +303,29 @@ def test_leakage_stands_in_the_result_and_the_report(discs, tmp_path):
     assert "2 of the 4 patches (s0)" in (tmp_path / "r.html").read_text()
 
 
-def test_leakage_notes_of_the_data_set_are_read(discs, tmp_path):
-    info = DatasetInfo(name="x", leakage_notes=("Shares patients with TNBC.",))
+@pytest.mark.parametrize(
+    ("note", "trained", "verdict"),
+    [
+        ("Shares patients with TNBC.", "tnbc", "perhaps"),
+        ("Derived from TNBC.", "tnbc", "yes"),
+        ("Derived from tnbc_part_two.", "tnbc", "perhaps"),
+        ("No patient is shared with TNBC.", "tnbc", "not listed"),
+        ("Shares patients with TNBC.", "nb", "not listed"),
+    ],
+)
+def test_leakage_notes_of_the_data_set_are_read(discs, tmp_path, note, trained, verdict):
+    info = DatasetInfo(name="x", leakage_notes=(note,))
     with DatasetWriter(tmp_path / "x", info) as writer:
         for patch in read_dataset(discs):
             writer.add_patch(replace(patch, **without_classes(patch)))
-    card = model_that_saw(TrainingData(name="tnbc")).card
-    assert "Shares patients with TNBC." in exposure(read_dataset(tmp_path / "x"), card).warnings[0]
+    card = model_that_saw(TrainingData(name="elsewhere"), TrainingData(name=trained)).card
+    found = exposure(read_dataset(tmp_path / "x"), card)
+    assert found.verdict == verdict
+    assert len(found.warnings) == (verdict != "not listed")
+
+
+def test_a_model_that_says_nothing_of_its_training_is_unknown(discs):
+    assert exposure(read_dataset(discs), model_that_saw().card).verdict == "unknown"
 
 
 def test_progress_is_told_every_patch(discs, predicted):

@@ -66,6 +66,7 @@ def test_segment(full: Callable[[Exception], None], tmp_path: Path) -> None:
         ({"batch": 1, "method": "lora"}, ["--checkpointing (timm encoders)"]),
         ({"batch": 2, "method": "lora", "checkpointing": True}, ["--batch 1"]),
         ({"batch": 1, "method": "frozen"}, ["a smaller encoder"]),
+        ({"batch": 2, "method": "side-branch"}, ["--batch 1", "a smaller encoder"]),
     ],
 )
 def test_what_needs_less(given: dict[str, Any], steps: list[str]) -> None:
@@ -152,7 +153,10 @@ def test_adapt_with_activations_computed_twice(discs: Path, tmp_path: Path, monk
         torch.testing.assert_close(model(images), load_model(tmp_path / "m")(images), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("method", "words"), [("frozen", "no activations"), ("adapter", "cannot run a second time")])
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [("frozen", "no activations"), ("side-branch", "no activations"), ("adapter", "cannot run a second time")],
+)
 def test_methods_that_do_not_need_it(method: str, words: str, discs: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=words):
         adapt(

@@ -25,13 +25,16 @@ from histoseed.segmenters import (
     Segmenter,
     load_segmenter,
     prepare,
+    read_card,
     save_segmenter,
 )
+from histoseed.workflows.bundling import Contents, Target, gate, planned_card
 from histoseed.workflows.bundling import archive as archive_module
 from histoseed.workflows.model_bundle import export_model, import_model, show_model
 
 NAME = "timm:vit_tiny_patch16_224.augreg_in21k"
 NC_ND = {"licence": "cc-by-nc-nd-4.0", "commercial": "no"}
+GATED = {"name": "h-optimus-0", "weights": "hub", "licence": "apache-2.0", "commercial": "yes", "changed": False}
 
 
 @pytest.fixture(autouse=True)
@@ -194,14 +197,13 @@ def test_a_bundle_is_no_model_folder(folder: Path, tmp_path: Path) -> None:
         ({}, {"licence": "CC-BY-NC-SA-4.0", "commercial": "no"}, {}, r"free \(CC-BY-NC-SA-4.0\)", "--private"),
         ({}, {"licence": None, "commercial": "unknown"}, {}, "no licence stated", "--licence 'data:free="),
         (NC_ND | {"weights": "hub", "stored": False}, {}, {}, "its weights are not in the files", "--private"),
-        (NC_ND | {"weights": "w.pth"}, {}, {}, "its weights are in the files", "--without-encoder"),
-        (NC_ND | {"weights": "w.pth"}, {}, {"onnx": True}, "its weights are in the files", "Leave --onnx out"),
+        (NC_ND | {"weights": "w.pth"}, {}, {}, "its weights are in the files", "Add --private"),
+        (NC_ND | {"weights": "w.pth"}, {}, {"onnx": True}, "its weights are in the files", "Add --private"),
         (NC_ND | {"weights": "hub", "changed": True}, {}, {"target": "private"}, "not be passed on", "Adapt again"),
         (NC_ND | {"weights": "hub", "changed": True}, {}, {}, "changed by training", "--method frozen, lora"),
-        ({"name": "h-optimus-0", "weights": "hub", "licence": "apache-2.0", "commercial": "yes"}, {},
-         {"target": "private"}, "must be asked for", "--without-encoder"),
-        ({"name": "h-optimus-0", "weights": "hub", "licence": "apache-2.0", "commercial": "yes", "changed": True}, {},
-         {}, "must be asked for", "--private"),
+        (GATED | {"sha256": "a" * 64}, {}, {"target": "private"}, "must be asked for", "Add --without-encoder: "),
+        (GATED, {}, {"target": "private"}, "must be asked for", "Adapt again: "),
+        (GATED | {"changed": True}, {}, {}, "must be asked for", "--private"),
     ],
 )  # fmt: skip
 def test_refusals(
@@ -218,6 +220,27 @@ def test_refusals(
     never = "must not be passed on" in caught.value.what
     assert ("--private" in caught.value.fix) == (not never)
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("target", ["open", "private"])
+@pytest.mark.parametrize("onnx", [False, True])
+@pytest.mark.parametrize("licence", [{}, NC_ND])
+@pytest.mark.parametrize("entry", [{"sha256": "a" * 64}, {}, {"weights": "random"}, {"stored": False}])
+def test_what_is_suggested_is_not_refused(
+    entry: dict[str, Any], licence: dict[str, str], onnx: bool, target: Target, folder: Path
+) -> None:
+    change(folder, "encoder", **(GATED | licence | entry))
+    card, asked = read_card(folder), Contents(onnx=onnx)
+    try:
+        gate(planned_card(card, asked, {}), target, asked)
+    except ModelError as error:
+        fix = error.fix or ""
+    else:
+        return
+    assert ("--without-encoder" in fix) <= ("sha256" in entry)
+    if not fix.startswith("Adapt again"):
+        followed = Contents(without_encoder="--without-encoder" in fix, onnx=onnx and "--onnx out" not in fix)
+        gate(planned_card(card, followed, {}), "private" if "--private" in fix else target, followed)
 
 
 def test_private(folder: Path, tmp_path: Path) -> None:
@@ -266,7 +289,7 @@ def test_without_the_encoder(published: Path, tmp_path: Path, monkeypatch: pytes
     def unreachable(*_: object, **__: object) -> str:
         raise OSError("no route to host")
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", unreachable)
     with pytest.raises(ModelError, match=r"cannot be reached.*--no-fetch"):
         import_model(bundle, out=tmp_path / "b")
     assert not (tmp_path / "b").exists()

@@ -103,7 +103,16 @@ def test_the_same_input_elsewhere_is_the_same_input(tmp_path: Path, source: Path
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"k": 2}, "'k' was 1"), ({"seed": 7}, "seed was 0"), ({"more": True}, "'more' was None")],
+    [
+        ({"k": 2}, r"'k' was 1 \(now 2\)\. Fix: Give the options of that run to go on with it, choose another --out"),
+        ({"seed": 7}, r"seed was 0 \(now 7\)"),
+        ({"more": True}, r"'more' was None \(now True\)"),
+        (
+            {"plan": {"steps": 3, "rate": 0.5}},
+            r"'plan\.steps' was None \(now 3\), 'plan\.rate' was None \(now 0\.5\)\.",
+        ),
+        ({"k": 2, "a": 1, "b": 1, "seed": 7}, r"'b' was None \(now 1\) and 1 more\."),
+    ],
 )
 def test_other_settings_are_not_resumed(tmp_path: Path, source: Path, change: dict[str, Any], said: str) -> None:
     interrupted(tmp_path / "out", source)

@@ -54,6 +54,7 @@ def test_from_the_hub(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.Monk
         return str(weights)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url: None)  # the hub can be reached
     weights = tmp_path / "resnet.safetensors"
     network = build_encoder("timm:resnet18.a1_in1k").network
     save_file({key: value.contiguous() for key, value in network.state_dict().items()}, weights)  # type: ignore[union-attr, operator]

@@ -7,6 +7,7 @@ from histoseed.annotations.geojson_writer import GeoJsonWriter, ObjectType, writ
 from histoseed.annotations.instances import KINDS, Instances, new_ids
 from histoseed.annotations.label_images import read_label_image, write_label_image
 from histoseed.annotations.labels import FlattenReport, instances_from_labels, labels_from_instances
+from histoseed.annotations.rectangles import Rectangles, rectangles_as_boxes, upright_rectangles
 
 __all__ = [
     "FRAME_SCHEMA",
@@ -15,6 +16,7 @@ __all__ = [
     "GeoJsonWriter",
     "Instances",
     "ObjectType",
+    "Rectangles",
     "class_color",
     "instances_from_frame",
     "instances_from_labels",
@@ -24,6 +26,8 @@ __all__ = [
     "palette",
     "read_geojson",
     "read_label_image",
+    "rectangles_as_boxes",
+    "upright_rectangles",
     "write_geojson",
     "write_label_image",
 ]

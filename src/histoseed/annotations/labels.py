@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from histoseed.annotations.instances import Instances, Strings
 from histoseed.geometry import label_to_polygons, paint_spans, pixel_spans
+from histoseed.wording import counted
 
 __all__ = ["FlattenReport", "instances_from_labels", "labels_from_instances"]
 
@@ -31,10 +32,9 @@ class FlattenReport:
 
     def __str__(self) -> str:
         """One sentence for a user."""
-        return (
-            f"{self.pixels_lost} pixels and {self.objects_lost} objects were lost where outlines overlap or leave the "
-            f"image; {self.not_drawn} boxes and points were not drawn."
-        )
+        lost = f"{counted(self.pixels_lost, 'pixel')} and {counted(self.objects_lost, 'object')}"
+        left = counted(self.not_drawn, "box or point", "boxes and points")
+        return f"{lost} lost where outlines overlap or leave the image; {left} not drawn."
 
 
 def instances_from_labels(

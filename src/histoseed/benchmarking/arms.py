@@ -33,7 +33,7 @@ class Arm:
         balance: Strength of the weighted sampling of rare classes.
         options: ``decoder.FIELD`` and ``method.FIELD`` that differ from the defaults.
         model: Key of the model that ``source`` or ``encoder`` names.
-        random_weights: Whether the encoder starts from random weights.
+        random_weights: Whether the encoder started from random weights, in this run or in the models before it.
     """
 
     encoder: str

@@ -22,6 +22,7 @@ from histoseed.benchmarking.expand import Expansion, Run
 from histoseed.encoders import get_card
 from histoseed.inference.executors import Unit
 from histoseed.inference.executors.outcome import read_outcome
+from histoseed.wording import agreed, counted
 from histoseed.workflows.adapt import MODEL_MPP, default_plan
 from histoseed.workflows.models import choose_dtype
 from histoseed.workflows.progress import Progress
@@ -102,18 +103,24 @@ def estimate_cost(
             by_run |= {run.unit.key: _price(run, measured[key], made) for run in group}
     how = []
     if from_results:
-        how.append(f"{from_results} runs from the times of finished runs of the same arm and data set.")
+        how.append(f"{counted(from_results, 'run')} from the times of finished runs of the same arm and data set.")
     if measured:
         count = len(by_run) - from_results
         how.append(
-            f"{count} runs from one encoded crop, one step and one predicted crop of each of {len(measured)} arms, "
+            f"{counted(count, 'run')} from one encoded crop, one step and one predicted crop of each of "
+            f"{counted(len(measured), 'kind of arm', 'kinds of arms')}, "
             f"measured here in {slow:.0f} s."
         )
     if len(by_run) < len(runs):
         reason = "their encoders are too large or their weights are not here" if limit > 0 else "nothing was measured"
-        how.append(f"{len(runs) - len(by_run)} runs are not estimated: {reason}, or the time for measuring was over.")
+        unknown = agreed("{count} {run is|runs are} not estimated", len(runs) - len(by_run))
+        how.append(f"{unknown}: {reason}, or the time for measuring was over.")
     if models:
-        how.append(f"{len(models)} models that are trained first are not in the sum.")
+        how.append(
+            agreed("{count} {model that is|models that are} trained first {is|are} not in the sum.", len(models))
+        )
+    if not runs:
+        how.append("Every run that can be made is done." if made.runs else "No run of the plan can be made.")
     return Estimate(round(sum(by_run.values()), 1), how, len(runs) - len(by_run), by_run)
 
 
@@ -231,6 +238,8 @@ def _network(arm: Arm) -> Segmenter | None:
 
 def _price(run: Run, speed: _Speed, made: Expansion) -> float:
     """Seconds of a run from the three times."""
+    from histoseed.segmenters.methods import STORING  # noqa: PLC0415 - imports torch
+
     facts = made.facts[run.dataset]
     asked = run.budget["asked"]
     trained = run.arm.source != "none"
@@ -241,7 +250,7 @@ def _price(run: Run, speed: _Speed, made: Expansion) -> float:
     if asked == 0:
         return seconds
     patches = facts["crops"] if asked == "all" or run.budget["unit"] == "nuclei" else min(asked, facts["crops"])
-    if run.arm.method == "frozen":
+    if run.arm.method in STORING:
         seconds += patches * plan.views * speed.encode
     reports = plan.steps // plan.report_every + 2
     fit: float = reports * min(patches, _KEPT) * speed.predict

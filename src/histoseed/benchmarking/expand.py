@@ -11,15 +11,17 @@ from typing import Any
 import polars as pl
 
 from histoseed.benchmarking.arms import Arm
-from histoseed.benchmarking.needs import Trained, Why, arm_of, listed, located
+from histoseed.benchmarking.lacking import Lacking, lacking_dataset
+from histoseed.benchmarking.needs import Trained, Why, arm_of, located
 from histoseed.benchmarking.parts import Parts, Test, parts_of
 from histoseed.benchmarking.plan import CLASS_SCORES, ArmEntry, Count, DatasetEntry, ModelEntry, Plan
 from histoseed.benchmarking.units import adapt_and_score, train_model
-from histoseed.benchmarking.view import viewed
+from histoseed.benchmarking.view import with_classes
 from histoseed.datasets import Dataset, annotated_crops, read_dataset
 from histoseed.datasets.mappings import read_class_map, resolve
-from histoseed.errors import HistoseedError, InputError
+from histoseed.errors import HistoseedError
 from histoseed.inference.executors import Unit
+from histoseed.wording import counted
 from histoseed.workflows.fingerprints import fingerprint
 
 __all__ = ["Expansion", "Missing", "Run", "expand"]
@@ -69,6 +71,8 @@ class Expansion:
         runs: What can be run, in the order of the plan.
         models: Units that come first, by the name of the model.
         missing: What cannot, and why.
+        lacking: Data sets and weights that are not here -> how many runs wait for them, maybe for both; 0 where only
+            models do that are trained first.
         places: Fingerprint -> path of everything that units name.
         facts: Data set -> patches, groups and crops of both parts.
     """
@@ -76,6 +80,7 @@ class Expansion:
     runs: list[Run] = field(default_factory=list)
     models: dict[str, Unit] = field(default_factory=dict)
     missing: list[Missing] = field(default_factory=list)
+    lacking: dict[Lacking, int] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -122,22 +127,23 @@ def expand(plan: Plan, data: Path | str | None = None) -> Expansion:
     return made
 
 
-def _data(entry: DatasetEntry, test: Test, roots: Sequence[Path], made: Expansion) -> _Data | str:
+def _data(entry: DatasetEntry, test: Test, roots: Sequence[Path], made: Expansion) -> _Data | Lacking | str:
     """The data set, or why it is missing."""
     path = located(entry.path or entry.name, roots)
     if path is None or not (path / "dataset.json").is_file():
-        return f"There is no data set {entry.path or entry.name!r} in {listed(roots)}."
+        lacks = lacking_dataset(entry.path or entry.name, roots)
+        made.lacking.setdefault(lacks, 0)
+        return lacks
     try:
         data = read_dataset(path)
-        targets = None
+        mapped: dict[str, Any] = {"classes": None}
         if entry.classes is not None:
             map_file = located(entry.classes, roots)
             (resolved,) = resolve(read_class_map(entry.classes if map_file is None else map_file), [data.info])
-            if resolved.unclassified.fate != "unclassified":
-                fix = "Convert the data set with the map first: histoseed dataset merge."
-                raise InputError("A plan cannot give objects without a class one.", where=entry.classes, fix=fix)
-            targets = resolved.objects
-        data = viewed(data, targets=targets)
+            mapped["classes"] = {name: list(target) for name, target in resolved.objects.items()}
+            if resolved.unclassified.fate != "unclassified":  # only then, so that the keys of other runs do not change
+                mapped["unclassified"] = list(resolved.unclassified)
+        data = with_classes(data, mapped)
         parts = parts_of(data, test)
         crops = annotated_crops(parts.train, mpp=entry.mpp)
     except HistoseedError as error:
@@ -153,7 +159,7 @@ def _data(entry: DatasetEntry, test: Test, roots: Sequence[Path], made: Expansio
     arguments = {
         "name": entry.name,
         "fingerprint": mark,
-        "classes": None if targets is None else {name: list(target) for name, target in targets.items()},
+        **mapped,
         "mpp": entry.mpp,
     }
     return _Data({"data": arguments, "test": asdict(test)}, parts, len(crops), nuclei, bool(data.classes))
@@ -180,7 +186,7 @@ def _runs(  # noqa: PLR0917 - one caller
     choice: Mapping[str, Any],
     dataset: str,
     budgets: tuple[tuple[str, Count], ...],
-    found: Mapping[str, _Data | str],
+    found: Mapping[str, _Data | Lacking | str],
     trained: Mapping[str, Trained | str],
     made: Expansion,
     roots: Sequence[Path],
@@ -194,18 +200,24 @@ def _runs(  # noqa: PLR0917 - one caller
         seeds = 1 if asked == 0 else protocol.seeds
         return list(itertools.product(range(draws), range(seeds)))
 
-    def lacking(facts: Mapping[str, Any], why: str, asked: Sequence[Count]) -> None:
+    def lacking(facts: Mapping[str, Any], why: str, asked: Sequence[Count], *lacks: Lacking) -> None:
         runs = sum(len(repeats(n)) for n in asked)
         if runs:
             made.missing.append(Missing(dict(facts), dataset, why, runs))
+        for one in lacks:
+            made.lacking[one] = made.lacking.get(one, 0) + runs
 
     data = found[dataset]
+    absent = [data] if isinstance(data, Lacking) else []
     everything = [n for _, n in budgets]
     try:
         arm, model = arm_of(entry, choice, trained, made.places, roots)
     except Why as reason:
         facts = {key: value for key, value in choice.items() if value is not None}
-        return lacking(facts, str(reason), everything)
+        lacks = [] if reason.lacks is None else [reason.lacks, *absent]
+        return lacking(facts, str(reason), everything, *lacks)
+    if isinstance(data, Lacking):
+        return lacking(arm.facts, data.why, everything, data)
     if isinstance(data, str):
         return lacking(arm.facts, data, everything)
     if protocol.score in CLASS_SCORES and not data.classes:
@@ -232,20 +244,23 @@ def _why_not_so_many(arm: Arm, data: _Data, unit: str, asked: Count) -> str | No
     if asked == 0:
         return None if arm.source != "none" else "Without a patch only a trained start can be scored."
     there = data.crops if unit == "patches" else data.nuclei
-    if asked <= there:
-        return None
-    what = "crops of 64 um with an annotated object" if unit == "patches" else "nuclei"
-    return f"The training part has {there} {what}, not {asked}."
+    return None if asked <= there else _too_few(there, asked, unit)
+
+
+def _too_few(there: int, asked: int, unit: str = "patches") -> str:
+    noun = "crop of 64 um with an annotated object" if unit == "patches" else "nucleus"
+    more = "crops of 64 um with an annotated object" if unit == "patches" else "nuclei"
+    return f"The training part has {counted(there, noun, more)}, not {asked:,}."
 
 
 def _model(
-    entry: ModelEntry, found: Mapping[str, _Data | str], made: Expansion, roots: Sequence[Path], test: Test
+    entry: ModelEntry, found: Mapping[str, _Data | Lacking | str], made: Expansion, roots: Sequence[Path], test: Test
 ) -> Trained | str:
     """The unit of a model, or why it cannot be trained."""
     del test
     data = found[entry.dataset]
-    if isinstance(data, str):
-        return data
+    if isinstance(data, str | Lacking):
+        return data if isinstance(data, str) else data.why
     choice = {
         name: getattr(entry, name)
         for name in ("encoder", "weights", "decoder", "method", "source", "selection", "stain")
@@ -253,9 +268,11 @@ def _model(
     try:
         arm, _ = arm_of(entry, choice, {}, made.places, roots)
     except Why as reason:
+        if reason.lacks is not None:
+            made.lacking.setdefault(reason.lacks, 0)
         return str(reason)
     if entry.patches != "all" and entry.patches > data.crops:
-        return f"The training part has {data.crops} crops of 64 um with an annotated object, not {entry.patches}."
+        return _too_few(data.crops, entry.patches)
     arguments = {
         "name": entry.name, "dataset": data.arguments["data"], "test": data.arguments["test"], "arm": asdict(arm),
         "task": entry.task, "patches": entry.patches, "draw": entry.draw, "seed": entry.seed,

@@ -9,23 +9,34 @@ from pathlib import Path
 from typing import Any
 
 from histoseed.benchmarking.arms import Arm
-from histoseed.benchmarking.plan import ArmEntry, ModelEntry
+from histoseed.benchmarking.lacking import Lacking, lacking_weights, listed
+from histoseed.benchmarking.plan import DEFAULT, ArmEntry, ModelEntry
 from histoseed.encoders import EncoderCard, choose_encoder, get_card
 from histoseed.encoders.choose import is_path
 from histoseed.encoders.registry import why_unavailable
 from histoseed.encoders.store import WeightsStore
-from histoseed.errors import InputError
+from histoseed.errors import InputError, ModelError
 from histoseed.inference.executors import Unit
+from histoseed.workflows.adaptation import usual_method
 from histoseed.workflows.fingerprints import fingerprint
 
-__all__ = ["Trained", "Why", "arm_of", "listed", "located"]
+__all__ = ["Trained", "Why", "arm_of", "located"]
 
 _ADDING = ("lora", "adapter", "side-branch")
 """Methods after which the encoder is no plain one any more."""
 
 
 class Why(Exception):  # noqa: N818 - no error: the reason for what is missing
-    """Why something cannot be run."""
+    """Why something cannot be run.
+
+    Args:
+        why: One sentence.
+        lacks: What could be got, and is not here.
+    """
+
+    def __init__(self, why: str, lacks: Lacking | None = None) -> None:
+        super().__init__(why)
+        self.lacks = lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +74,15 @@ def arm_of(
             raise Why(f"The model {wanted!r} is missing: {one}")
         model = one
     card = _card(encoder, model, roots)
-    reason = _why_not_combined(card, choice["decoder"], choice["method"])
+    method = choice["method"]
+    if method == DEFAULT:
+        method = usual_method(None if source == "none" else card.name)
+    reason = _why_not_combined(card, choice["decoder"], method)
     if reason is not None:
         raise Why(reason)
     weights, mark, is_random = _weights(card, encoder, choice["weights"], model, places, roots)
     arm = Arm(
-        encoder=encoder, weights=weights, file=mark, decoder=choice["decoder"], method=choice["method"], source=source,
+        encoder=encoder, weights=weights, file=mark, decoder=choice["decoder"], method=method, source=source,
         selection=choice["selection"], stain=choice["stain"], classifier=entry.classifier, steps=entry.steps,
         batch=entry.batch, learning_rate=entry.learning_rate, model_mpp=entry.model_mpp, balance=entry.balance,
         options=dict(entry.set), model=None if model is None else model.unit.key, random_weights=is_random,
@@ -119,21 +133,21 @@ def _weights(  # noqa: PLR0917 - one caller
     places: MutableMapping[str, str],
     roots: Sequence[Path],
 ) -> tuple[str, str | None, bool]:
-    """Where the weights come from, their fingerprint where they are a file, and whether they are random.
+    """Where the weights come from, their fingerprint where they are a file, and whether they began as random numbers.
 
     Raises:
         Why: there are no such weights.
     """
-    untrained = model is not None and model.arm.random_weights and model.arm.method != "full"
+    began_random = model is not None and model.arm.random_weights
     if encoder.startswith("model:"):
-        return "file", None, untrained
+        return "file", None, began_random
     if is_path(encoder):
         path = located(encoder, roots)
-        return "path", None if path is None else _remember(path, places), False
+        return "path", None if path is None else _remember(path, places), path is not None and _began_random(path)
     usual = "bundled" if card.family == "bundled" else "hub"
     name = weights or (usual if model is None else model.arm.weights)
     if name == "random":
-        return name, None, model is None or untrained
+        return name, None, model is None or began_random
     if name == "bundled":
         if card.family != "bundled":
             raise Why("Only the encoder bundled has weights in this package.")
@@ -144,12 +158,29 @@ def _weights(  # noqa: PLR0917 - one caller
     path = located(name, roots)
     if path is None:
         raise Why(f"There is no weights file {name!r} in {listed(roots)}.")
-    return "file", _remember(path, places), False
+    return "file", _remember(path, places), _began_random(path)
 
 
-def listed(roots: Sequence[Path]) -> str:
-    """The folders that were searched, in words."""
-    return " or ".join(map(str, roots))
+def _began_random(path: Path) -> bool:
+    """Whether the card of a model says that its encoder, or the one that this was taken from, began as random numbers.
+
+    Args:
+        path: A model folder or its file of weights; of anything else nothing is known.
+    """
+    from histoseed.segmenters import read_card  # noqa: PLC0415 - imports torch
+    from histoseed.segmenters.model import is_model_file  # noqa: PLC0415
+
+    seen: set[Path] = set()
+    while path not in seen and (path.is_dir() or is_model_file(path)):
+        seen.add(path)
+        try:
+            weights = read_card(path if path.is_dir() else path.parent).encoder.weights
+        except ModelError:
+            return False
+        if weights == "random":
+            return True
+        path = Path(weights)  # of another model, whose encoder was taken
+    return False
 
 
 def _remember(path: Path, places: MutableMapping[str, str]) -> str:
@@ -166,13 +197,9 @@ def _check_store(card: EncoderCard) -> None:
     """
     if card.family == "bundled":
         raise Why("The encoder bundled has weights in this package, not on a hub.")
-    store, get = WeightsStore(), f"histoseed weights get {card.name}"
-    record = store.record(card)
-    if record is not None and store.path(card, record).is_file():
-        return
-    if card.gated != "none":
-        raise Why(f"The weights of {card.name} need an accepted licence ({card.page}), then: {get}")
-    raise Why(f"The weights of {card.name} are not in the store: {get}")
+    if WeightsStore().file(card) is None:
+        lacks = lacking_weights(card)
+        raise Why(lacks.why, lacks)
 
 
 def _why_not_start(arm: Arm, model: Trained | None) -> str | None:

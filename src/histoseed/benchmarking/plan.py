@@ -5,24 +5,25 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from histoseed.benchmarking.lines import Source
 from histoseed.errors import InputError
 from histoseed.metrics import get_protocol
+from histoseed.toml_files import Faults, TomlLines, read_toml
 
 __all__ = [
     "CLASS_SCORES",
+    "DEFAULT",
     "ArmEntry",
     "DatasetEntry",
     "ModelEntry",
     "Plan",
     "Protocol",
     "read_plan",
+    "read_titles",
     "ready_plans",
 ]
 
@@ -40,35 +41,45 @@ SCORES = ("pq", "aji", "aji_plus", "dice", "sq", "dq", "f1_detection", "pq_poole
 SELECTIONS = ("random", "diverse", "uncertain", "quality")
 STAINS = ("none", "macenko", "reinhard")
 
-_LARGEST = 1_000_000
+DEFAULT = "default"
+"""The method that `histoseed adapt` takes for the start of an arm."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 
 
-def _positive(entry: Any, *names: str) -> None:
+def _refuse(errors: Iterable[InputError]) -> None:
+    """Raise all that is wrong with an entry."""
+    faults = Faults()
+    faults.add(errors)
+    faults.tell()
+
+
+def _positive(entry: Any, *names: str) -> Iterator[InputError]:
     for name in names:
         value = getattr(entry, name)
         if value is not None and not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name} = {value!r} is not positive.", where=name)
+            yield InputError(f"{name} = {value!r} is not positive.", where=name, fix="Give a number above 0.")
 
 
-def _one_of(entry: Any, name: str, allowed: Iterable[str]) -> None:
-    """Refuse a value, or a value of a list, that does not exist."""
+def _one_of(entry: Any, name: str, allowed: Iterable[str]) -> Iterator[InputError]:
+    """A value, or a value of a list, that does not exist."""
     given = getattr(entry, name)
     choices = list(allowed)
     for value in (given,) if isinstance(given, str) else given:
         if value not in choices:
             near = difflib.get_close_matches(value, choices, n=2, cutoff=0.5)
-            fix = f"{f'Did you mean {chr(32).join(near)}? ' if near else ''}Allowed are: {', '.join(choices)}."
-            raise InputError(f"{name} cannot be {value!r}.", where=name, fix=fix)
+            hint = f"Did you mean {' or '.join(near)}? " if near else ""
+            fix = f"{hint}Allowed are: {', '.join(choices)}."
+            yield InputError(f"{name} cannot be {value!r}.", where=name, fix=fix)
 
 
-def _counts(entry: Any, name: str, *, least: int) -> None:
+def _counts(entry: Any, name: str, *, least: int) -> Iterator[InputError]:
     values = getattr(entry, name) or ()
     for value in values:
         if value != "all" and value < least:
-            raise InputError(f"{name} holds {value}.", where=name, fix=f'Give numbers from {least} on, or "all".')
+            yield InputError(f"{name} holds {value}.", where=name, fix=f'Give numbers from {least} on, or "all".')
     if len(set(values)) < len(values):
-        raise InputError(f"{name} holds a number twice.", where=name)
+        yield InputError(f"{name} holds a number twice.", where=name, fix="Name each number once.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,20 +100,23 @@ class Protocol:
     gpu: bool = False
 
     def __post_init__(self) -> None:
+        _refuse(self._faults())
+
+    def _faults(self) -> Iterator[InputError]:
         if self.patches and self.nuclei:
-            raise InputError("The budget is counted in patches or in nuclei.", where="nuclei", fix="Keep one of them.")
-        _counts(self, "patches", least=0)
-        _counts(self, "nuclei", least=0)
-        _positive(self, "draws", "seeds", "resamples", "test_um", "test_patches")
+            yield InputError("The budget is counted in patches or in nuclei.", where="nuclei", fix="Keep one of them.")
+        yield from _counts(self, "patches", least=0)
+        yield from _counts(self, "nuclei", least=0)
+        yield from _positive(self, "draws", "seeds", "resamples", "test_um", "test_patches")
         if not 0 < self.test_share < 1:
-            raise InputError(f"test_share = {self.test_share} is no share.", where="test_share", fix="Give 0.5.")
+            yield InputError(f"test_share = {self.test_share} is no share.", where="test_share", fix="Give 0.5.")
         if self.split_seed < 0:
-            raise InputError("split_seed is negative.", where="split_seed")
-        _one_of(self, "score", SCORES)
+            yield InputError("split_seed is negative.", where="split_seed", fix="Give 0 or more.")
+        yield from _one_of(self, "score", SCORES)
         try:
             get_protocol(self.protocol)
         except InputError as error:
-            raise InputError(error.what, where="protocol", fix=error.fix) from error
+            yield InputError(error.what, where="protocol", fix=error.fix)
 
     @property
     def budgets(self) -> tuple[tuple[str, Count], ...]:
@@ -131,10 +145,13 @@ class DatasetEntry:
     mpp: float | None = None
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
-        _positive(self, "mpp")
+        _refuse(self._faults())
+
+    def _faults(self) -> Iterator[InputError]:
+        yield from _check_name(self.name)
+        yield from _positive(self, "mpp")
         if self.test_fold is not None and self.test_split is not None:
-            raise InputError("The test set is a fold or a split.", where="test_fold", fix="Keep one of the two.")
+            yield InputError("The test set is a fold or a split.", where="test_fold", fix="Keep one of the two.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,11 +167,14 @@ class _Training:
     set: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _positive(self, "steps", "batch", "learning_rate", "model_mpp")
+        _refuse(self._faults())
+
+    def _faults(self) -> Iterator[InputError]:
+        yield from _positive(self, "steps", "batch", "learning_rate", "model_mpp")
         for key in self.set:
             if not re.fullmatch(r"(decoder|method)\.\w+", key):
                 fix = 'Write set = { "decoder.shared" = true }.'
-                raise InputError(f"{key!r} sets no field of a decoder or method.", where="set", fix=fix)
+                yield InputError(f"{key!r} sets no field of a decoder or method.", where="set", fix=fix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,17 +195,18 @@ class ModelEntry(_Training):
     draw: int = 0
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        _Training.__post_init__(self)
-        _check_name(self.name)
+    def _faults(self) -> Iterator[InputError]:
+        yield from _Training._faults(self)  # noqa: SLF001 - the parent; super() does not know classes with slots
+        yield from _check_name(self.name)
         if self.name in {"none", "bundled"}:
-            raise InputError(f"A model cannot be called {self.name!r}.", where="name", fix="Choose another name.")
+            yield InputError(f"A model cannot be called {self.name!r}.", where="name", fix="Choose another name.")
         if self.patches != "all" and self.patches < 1:
-            raise InputError("A model needs patches to be trained on.", where="patches", fix='Give "all".')
+            yield InputError("A model needs patches to be trained on.", where="patches", fix='Give "all".')
         if self.draw < 0 or self.seed < 0:
-            raise InputError("Seeds are not negative.", where="draw" if self.draw < 0 else "seed")
-        _one_of(self, "source", ("none", "bundled"))
-        _choices(self)
+            where = "draw" if self.draw < 0 else "seed"
+            yield InputError("Seeds are not negative.", where=where, fix="Give 0 or more.")
+        yield from _one_of(self, "source", ("none", "bundled"))
+        yield from _choices(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,37 +216,38 @@ class ArmEntry(_Training):
     encoder: Names
     weights: Names = ()
     decoder: Names = ("skip",)
-    method: Names = ("frozen",)
+    method: Names = (DEFAULT,)
     source: Names = ("none",)
     selection: Names = ("random",)
     stain: Names = ("none",)
     datasets: Names = ()
     patches: Counts = ()
 
-    def __post_init__(self) -> None:
-        _Training.__post_init__(self)
-        _counts(self, "patches", least=0)
+    def _faults(self) -> Iterator[InputError]:
+        yield from _Training._faults(self)  # noqa: SLF001 - the parent; super() does not know classes with slots
+        yield from _counts(self, "patches", least=0)
         for name in ("encoder", "decoder", "method", "source", "selection", "stain"):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
-                raise InputError(f"{name} is empty, or names something twice.", where=name)
-        _choices(self)
+                fix = "Name one or more, each once."
+                yield InputError(f"{name} is empty, or names something twice.", where=name, fix=fix)
+        yield from _choices(self)
 
 
-def _choices(entry: ArmEntry | ModelEntry) -> None:
+def _choices(entry: ArmEntry | ModelEntry) -> Iterator[InputError]:
     from histoseed.segmenters import METHODS  # noqa: PLC0415 - imports torch
     from histoseed.segmenters.kinds import kinds_of  # noqa: PLC0415
 
-    _one_of(entry, "decoder", kinds_of("instance"))
-    _one_of(entry, "method", METHODS)
-    _one_of(entry, "selection", SELECTIONS)
-    _one_of(entry, "stain", STAINS)
+    yield from _one_of(entry, "decoder", kinds_of("instance"))
+    yield from _one_of(entry, "method", METHODS if isinstance(entry, ModelEntry) else (DEFAULT, *METHODS))
+    yield from _one_of(entry, "selection", SELECTIONS)
+    yield from _one_of(entry, "stain", STAINS)
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: str) -> Iterator[InputError]:
     if not _NAME.fullmatch(name):
         fix = 'Use letters, digits, ".", "_" and "-".'
-        raise InputError(f"{name!r} is no name.", where="name", fix=fix)
+        yield InputError(f"{name!r} is no name.", where="name", fix=fix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,36 +301,60 @@ def read_plan(plan: Path | str) -> Plan:
     Raises:
         InputError: no such file or name, no TOML, a wrong key or value; the message names the line and what is allowed.
     """
-    path = _find(plan)
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError("The file is too large for a plan.", where=path, fix="Name another file.")
-        text = path.read_text("utf-8")
-        table = tomllib.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
-        fix = "Correct the TOML."
-        raise InputError(f"The plan cannot be read ({error}).", where=path, fix=fix) from error
-    source = Source(path, text.splitlines())
-    _check_tables(source, table)
-    protocol = source.table("protocol").build(Protocol, table.get("protocol", {}), "[protocol]")
-    datasets = _entries(source, table, "datasets", DatasetEntry)
-    models = _entries(source, table, "models", ModelEntry)
-    arms = _entries(source, table, "arms", ArmEntry)
-    _check_references(source, datasets, models, arms)
-    made = Plan(
+    path, table, source, faults = _load(plan)
+    protocol = Protocol()
+    with faults.collect():
+        protocol = source.table("protocol").build(Protocol, table.get("protocol", {}), "[protocol]")
+        if not protocol.budgets and not all(arm.get("patches") for arm in table["arms"]):
+            fix = 'Add patches = [1, 2, 4, "all"] under [protocol].'
+            raise InputError("The plan names no number of patches.", where=source.at("protocol"), fix=fix)
+    datasets = _entries(source, table, "datasets", DatasetEntry, faults)
+    models = _entries(source, table, "models", ModelEntry, faults)
+    arms = _entries(source, table, "arms", ArmEntry, faults)
+    _check_references(source, table, faults)
+    faults.tell()
+    return Plan(
         name=table["name"], title=table.get("title"), description=table.get("description"), protocol=protocol,
         datasets=datasets, models=models, arms=arms, path=path,
     )  # fmt: skip
-    if not protocol.budgets and not all(arm.patches for arm in arms):
-        fix = 'Add patches = [1, 2, 4, "all"] under [protocol].'
-        raise InputError("The plan names no number of patches.", where=source.at("protocol"), fix=fix)
-    return made
 
 
-def _entries(source: Source, table: Mapping[str, Any], name: str, kind: type[Entry]) -> tuple[Entry, ...]:
-    """The tables ``[[name]]``."""
-    rows = table.get(name, [])
-    return tuple(source.table(name, i).build(kind, row, f"[[{name}]]") for i, row in enumerate(rows))
+def read_titles(plan: Path | str) -> dict[str, str | None]:
+    """``name``, ``title`` and ``description`` of a plan; its arms and models, which take seconds, are not looked at.
+
+    Args:
+        plan: A file, or the name of a ready plan.
+
+    Raises:
+        InputError: no such file or name, no TOML, a wrong key or value at its top, in the protocol or the data sets.
+    """
+    _, table, source, faults = _load(plan)
+    with faults.collect():
+        source.table("protocol").build(Protocol, table.get("protocol", {}), "[protocol]")
+    _entries(source, table, "datasets", DatasetEntry, faults)
+    faults.tell()
+    return {key: table.get(key) for key in ("name", "title", "description")}
+
+
+def _load(plan: Path | str) -> tuple[Path, dict[str, Any], TomlLines, Faults]:
+    """The file, those of its tables that have the right form, its lines, and what is wrong at its top."""
+    path = _find(plan)
+    table, source = read_toml(path, "plan")
+    faults = Faults(path, "plan")
+    faults.add(_wrong_tables(source, table))
+    good = {key: value for key, value in table.items() if key in _SHAPES and _SHAPES[key][0](value)}
+    return path, {"datasets": [], "models": [], "arms": [], **good}, source, faults
+
+
+def _entries(
+    source: TomlLines, table: Mapping[str, Any], name: str, kind: type[Entry], faults: Faults
+) -> tuple[Entry, ...]:
+    """The tables ``[[name]]``, without those that are wrong."""
+    made = []
+    for i, row in enumerate(table[name]):
+        with faults.collect():
+            made.append(source.table(name, i).build(kind, row, f"[[{name}]]"))
+    return tuple(made)
 
 
 def _find(plan: Path | str) -> Path:
@@ -325,70 +371,94 @@ def _find(plan: Path | str) -> Path:
     raise InputError("There is no such file, and no ready plan of that name.", where=plan, fix=fix)
 
 
-def _check_tables(source: Source, table: Mapping[str, Any]) -> None:
-    """The keys at the top, and that tables are tables."""
-    allowed = ("name", "title", "description", "protocol", "datasets", "models", "arms")
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_tables(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_table, value))
+
+
+_SHAPES: dict[str, tuple[Callable[[object], bool], str, str]] = {
+    **{key: (_is_text, "a text", f'Write {key} = "...".') for key in ("name", "title", "description")},
+    "protocol": (_is_table, "one table, [protocol]", "Write [protocol] and its keys below it."),
+    **{
+        key: (_is_tables, f"tables in double brackets, [[{key}]]", f"Write [[{key}]] and its keys below it.")
+        for key in ("datasets", "models", "arms")
+    },
+}
+"""Keys at the top: what their values are, in words, and how they are written."""
+
+
+def _wrong_tables(source: TomlLines, table: Mapping[str, Any]) -> Iterator[InputError]:
+    """What is wrong with the keys at the top."""
     for key, value in table.items():
-        if key not in allowed:
-            raise source.unknown(key, allowed, "the plan")
-        if key in {"name", "title", "description"}:
-            good = isinstance(value, str)
-            shape = "a text"
-        elif key == "protocol":
-            good, shape = isinstance(value, dict), "one table, [protocol]"
-        else:
-            good = isinstance(value, list) and all(isinstance(row, dict) for row in value)
-            shape = f"tables in double brackets, [[{key}]]"
-        if not good:
-            raise InputError(f"{key} must be {shape}.", where=source.at(key))
+        if key not in _SHAPES:
+            yield source.unknown(key, tuple(_SHAPES), "the plan")
+        elif not _SHAPES[key][0](value):
+            _, shape, fix = _SHAPES[key]
+            yield InputError(f"{key} must be {shape}.", where=source.at(key), fix=fix)
+    others = [key for key in table if key not in _SHAPES]
     for key in ("name", "datasets", "arms"):
-        if not table.get(key):
+        if not table.get(key) and not difflib.get_close_matches(key, others, cutoff=0.6):  # else it is only mistyped
             fix = "Add name = ..." if key == "name" else f"Add a table [[{key}]]."
-            raise InputError(f"The plan has no {key}.", where=source.at(key), fix=fix)
-    if not _NAME.fullmatch(table["name"]):
-        raise InputError(f"{table['name']!r} is no name.", where=source.at("name"), fix="Use letters, digits and -.")
+            yield InputError(f"The plan has no {key}.", where=source.at(key), fix=fix)
+    name = table.get("name")
+    if isinstance(name, str) and name and not _NAME.fullmatch(name):
+        yield InputError(f"{name!r} is no name.", where=source.at("name"), fix="Use letters, digits and -.")
 
 
 def _check_references(
-    source: Source,
-    datasets: tuple[DatasetEntry, ...],
-    models: tuple[ModelEntry, ...],
-    arms: tuple[ArmEntry, ...],
+    source: TomlLines,
+    table: Mapping[str, Any],
+    faults: Faults,
 ) -> None:
-    """Names are unique, and what is referred to exists."""
-    known = [one.name for one in datasets]
-    trained = [one.name for one in models]
+    """Names are unique, and what is referred to exists; also where an entry of that name is wrong in another way."""
+    known, trained = ([str(row.get("name")) for row in table[kind]] for kind in ("datasets", "models"))
     for kind, names in (("datasets", known), ("models", trained)):
         for i, name in enumerate(names):
             if name.casefold() in {other.casefold() for other in names[:i]}:
-                raise InputError(f"Two {kind} are called {name!r}.", where=source.table(kind, i).at("name"))
-    for i, model in enumerate(models):
-        _refer(source.table("models", i), "dataset", (model.dataset,), known)
-        _check_encoder(source.table("models", i), model.encoder, ())
-    for i, arm in enumerate(arms):
+                where = source.table(kind, i).at("name")
+                faults.add([InputError(f"Two {kind} are called {name!r}.", where=where, fix="Rename one of them.")])
+    for i, row in enumerate(table["models"]):
+        place = source.table("models", i)
+        faults.add(_refer(place, "dataset", _texts(row, "dataset"), known))
+        for encoder in _texts(row, "encoder"):
+            faults.add(_check_encoder(place, encoder, ()))
+    for i, row in enumerate(table["arms"]):
         place = source.table("arms", i)
-        _refer(place, "datasets", arm.datasets, known)
-        _refer(place, "source", arm.source, ["none", "bundled", *trained])
-        for encoder in arm.encoder:
-            _check_encoder(place, encoder, trained)
+        faults.add(_refer(place, "datasets", _texts(row, "datasets"), known))
+        faults.add(_refer(place, "source", _texts(row, "source"), ["none", "bundled", *trained]))
+        for encoder in _texts(row, "encoder"):
+            faults.add(_check_encoder(place, encoder, trained))
 
 
-def _refer(place: Source, key: str, given: Iterable[str], known: list[str]) -> None:
+def _texts(row: Mapping[str, Any], key: str) -> list[str]:
+    """The names that a key gives, one or a list; what is no text is refused elsewhere."""
+    given = row.get(key, [])
+    return [one for one in (given if isinstance(given, list) else [given]) if isinstance(one, str)]
+
+
+def _refer(place: TomlLines, key: str, given: Iterable[str], known: list[str]) -> Iterator[InputError]:
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             fix = f"{f'Did you mean {near[0]}? ' if near else ''}There are: {', '.join(known) or 'none'}."
-            raise InputError(f"The plan has no {name!r} for {key}.", where=place.at(key), fix=fix)
+            yield InputError(f"The plan has no {name!r} for {key}.", where=place.at(key), fix=fix)
 
 
-def _check_encoder(place: Source, name: str, trained: Iterable[str]) -> None:
+def _check_encoder(place: TomlLines, name: str, trained: Iterable[str]) -> Iterator[InputError]:
     from histoseed.encoders import get_card  # noqa: PLC0415 - imports timm for its names
     from histoseed.encoders.choose import is_path  # noqa: PLC0415
 
     if name.startswith("model:"):
-        _refer(place, "encoder", (name.removeprefix("model:"),), list(trained))
+        yield from _refer(place, "encoder", (name.removeprefix("model:"),), list(trained))
     elif not is_path(name):
         try:
             get_card(name)
         except InputError as error:
-            raise InputError(error.what, where=place.at("encoder"), fix=error.fix) from error
+            yield InputError(error.what, where=place.at("encoder"), fix=error.fix)

@@ -19,9 +19,8 @@ from histoseed.benchmarking.arms import Arm, Places, adapt_options, start_of
 from histoseed.benchmarking.measuring import Measured, peak_bytes, start_of_peak
 from histoseed.benchmarking.parts import Parts, Test, group_names, parts_of
 from histoseed.benchmarking.seen import seen_by
-from histoseed.benchmarking.view import viewed
+from histoseed.benchmarking.view import viewed, with_classes
 from histoseed.datasets import OBJECT_KINDS, Dataset, read_dataset
-from histoseed.datasets.mappings import Target
 from histoseed.encoders import get_card
 from histoseed.errors import DatasetError, OutputError
 from histoseed.inference.executors import unit_function
@@ -195,10 +194,7 @@ def _parts(places: Places, dataset: Mapping[str, Any], test: Mapping[str, Any]) 
     if fingerprint(path) != dataset["fingerprint"]:
         fix = "Run the plan again; changed data are new runs."
         raise DatasetError("The data set has been changed since the run was planned.", where=path, fix=fix)
-    targets = dataset["classes"]
-    if targets is not None:
-        data = viewed(data, targets={name: Target(*target) for name, target in targets.items()})
-    return parts_of(data, Test(**test))
+    return parts_of(with_classes(data, dataset), Test(**test))
 
 
 def _adapted(  # noqa: PLR0917 - one caller
@@ -300,6 +296,7 @@ def _rights(arm: Arm, places: Places, model: Segmenter, test: Dataset) -> dict[s
         "licence": {"encoder": entry.licence, "dataset": test.info.licence, "commercial": most_restrictive(list(uses))},
         "seen": seen.answer,
         "seen_why": seen.why,
+        "seen_related": list(seen.related),
     }
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from histoseed.benchmarking.estimate import Estimate, estimate_cost
 from histoseed.benchmarking.expand import Expansion, expand
-from histoseed.benchmarking.plan import read_plan
+from histoseed.benchmarking.plan import read_plan, read_titles
 from histoseed.benchmarking.results import check_results, open_results, read_planned, write_planned
 from histoseed.errors import InputError
 from histoseed.inference.executors import Outcome, Unit, make_executor
 from histoseed.inference.executors.outcome import read_outcome
+from histoseed.wording import counted, some
 from histoseed.workflows.progress import Progress, Silent
 
 __all__ = ["plan_benchmark", "report_benchmark", "run_benchmark"]
@@ -39,7 +41,8 @@ def plan_benchmark(
 
     Returns:
         JSON values: ``name``, ``runs``, ``done``, ``failed``, ``left`` (numbers), ``arms`` (a row each), ``models``,
-        ``datasets``, ``missing``, ``estimate`` (seconds of one worker, and how they were found).
+        ``datasets``, ``missing`` (arms, and why), ``lacking`` (data sets and weights that are not here, and how to
+        get them), ``estimate`` (seconds of one worker, and how they were found).
 
     Raises:
         InputError: a plan that cannot be read; the message names the line.
@@ -67,6 +70,7 @@ def plan_benchmark(
             for name, unit in made.models.items()
         ],
         "datasets": made.facts,
+        "lacking": [{**asdict(one), "runs": runs} for one, runs in made.lacking.items()],
         "missing": [{"arm": dict(m.arm), "dataset": m.dataset, "why": m.why, "runs": m.runs} for m in made.missing],
         "estimate": {"seconds": found.seconds, "how": found.how, "unknown_runs": found.unknown},
     }
@@ -106,9 +110,10 @@ def run_benchmark(
     check_results(folder)
     made = expand(read, data)
     if not made.runs:
-        reasons = "; ".join(dict.fromkeys(one.why for one in made.missing))
-        fix = "Give the folder of the data sets by --data."
-        raise InputError(f"Nothing of the plan can be run: {reasons}", where=read.path, fix=fix)
+        hint = "Give the folder of the data sets by --data. " if data is None else ""
+        where = "" if data is None else f" --data {data}"
+        fix = f"{hint}What is missing, and how to get it: histoseed benchmark plan {plan}{where}"
+        raise InputError(f"Nothing of the plan can be run: {_reasons(made)}.", where=read.path, fix=fix)
     open_results(folder, made.places)
     write_planned(folder, read, made)
     told, begin = progress or Silent(), time.perf_counter()
@@ -157,17 +162,18 @@ def report_benchmark(
     """
     from histoseed.benchmarking.report import write_report  # noqa: PLC0415 - imports matplotlib
 
-    read, folder = read_plan(plan), Path(out)
-    planned = read_planned(folder, read.name)
+    titles, folder = read_titles(plan), Path(out)
+    name = str(titles["name"])
+    planned = read_planned(folder, name)
     units = [*planned["models"].values(), *(run["unit"] for run in planned["runs"])]
     known = {unit.key: outcome for unit in units if (outcome := read_outcome(folder, unit)) is not None}
     rows = [known[run["unit"].key].result for run in planned["runs"] if _is_done(run, known)]
     failed = _failed(planned, known)
-    target = folder / f"report-{read.name}" if page is None else Path(page)
-    title = {"title": read.title, "description": read.description}  # as they stand in the file now
+    target = folder / f"report-{name}" if page is None else Path(page)
     made = write_report(
         rows, failed=failed, missing=[*planned["missing"], *_waiting(planned, known)],
-        plan={**planned["plan"], **title}, out=target, overwrite=overwrite,
+        plan={**planned["plan"], **titles},  # as they stand in the file now
+        out=target, overwrite=overwrite,
     )  # fmt: skip
     return {
         "page": str(made),
@@ -183,6 +189,17 @@ def _waiting(planned: Mapping[str, Any], known: Mapping[str, Outcome]) -> list[d
     bad = {key for key, outcome in known.items() if not outcome.ok}
     left = [run for run in planned["runs"] if run["unit"].key not in known and run["model"] not in bad]
     return [{"arm": run["arm"], "dataset": run["dataset"], "why": "Not run yet.", "runs": 1} for run in left]
+
+
+def _reasons(made: Expansion) -> str:
+    """Why nothing can be run, in few words also where a thousand arms have a reason each."""
+    kinds = Counter(one.kind for one in made.lacking)
+    said = [counted(kinds["data set"], "data set")] if kinds["data set"] else []
+    said += [f"the weights of {counted(kinds['weights'], 'encoder')}"] if kinds["weights"] else []
+    known = {one.why for one in made.lacking}
+    others = dict.fromkeys(one.why.removesuffix(".") for one in made.missing if one.why not in known)
+    lacks = f"{' and '.join(said)} {'is' if kinds == {'data set': 1} else 'are'} not here" if said else ""
+    return "; ".join(filter(None, [lacks, some(others)]))
 
 
 class _Counting:

@@ -16,7 +16,9 @@ from histoseed.datasets import Dataset, Patch, crop_patch, named_classes
 from histoseed.datasets.mappings import Target
 from histoseed.errors import UnknownMppError
 
-__all__ = ["View", "viewed"]
+__all__ = ["View", "viewed", "with_classes"]
+
+_AS_IT_IS = Target("unclassified")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +28,7 @@ class View(Dataset):
     Args:
         base: The data set on the disk.
         targets: Class -> what becomes of it; None leaves the classes.
+        unclassified: What becomes of objects without a class.
         window_um: Side of the central square that is shown, micrometres; None shows all. The tables stay those of the
             whole patches.
         assumed_mpp: Where a patch states none.
@@ -33,6 +36,7 @@ class View(Dataset):
 
     base: Dataset
     targets: Mapping[str, Target] | None
+    unclassified: Target
     window_um: float | None
     assumed_mpp: float | None
 
@@ -40,7 +44,7 @@ class View(Dataset):
         """The patch with the classes of the map, and cut to the window; its id stays."""
         patch = self.base.patch(self.patch_ids[self.row(key)])
         if self.targets is not None:
-            patch = _mapped(patch, self.targets, tuple(c.name for c in self.classes))
+            patch = _mapped(patch, self.targets, self.unclassified, tuple(c.name for c in self.classes))
         if self.window_um is None:
             return patch
         x, y, side = self._window(patch.patch_id, patch.mpp, *patch.labels.shape)
@@ -51,8 +55,8 @@ class View(Dataset):
         patch_id = self.patch_ids[self.row(key)]
         objects = self.base.instances_of(patch_id)
         if self.targets is not None:
-            fates = [self.targets[name] if name is not None else Target("unclassified") for name in objects.class_name]
-            kept = np.array([fate.fate in {"class", "unclassified"} for fate in fates], dtype=bool)
+            fates = [self.unclassified if name is None else self.targets[name] for name in objects.class_name]
+            kept = np.array([not _goes(fate) for fate in fates], dtype=bool)
             names = np.array([fate.name or None for fate in fates], dtype=object)
             objects = replace(objects, class_name=names).select(kept)
         if self.window_um is None:
@@ -79,6 +83,7 @@ def viewed(
     data: Dataset,
     *,
     targets: Mapping[str, Target] | None = None,
+    unclassified: Target = _AS_IT_IS,
     window_um: float | None = None,
     mpp: float | None = None,
 ) -> Dataset:
@@ -87,13 +92,18 @@ def viewed(
         return data
     info, instances = data.info, data.instances
     if targets is not None:
-        names = dict.fromkeys(target.name for target in targets.values() if target.fate == "class")
+        names = dict.fromkeys(t.name for t in (*targets.values(), unclassified) if t.fate == "class")
         info = replace(info, classes=named_classes(names, {c.name: c.color for c in info.classes}))
-        gone = [name for name, target in targets.items() if target.fate in {"ignore", "drop"}]
+        gone = [name for name, target in targets.items() if _goes(target)]
         new = {name: target.name or None for name, target in targets.items()}
         nucleus = pl.col("layer") == "nucleus"
-        lost = nucleus & pl.col("class_name").is_in(pl.Series(gone, dtype=pl.String).implode()).fill_null(value=False)
-        renamed = pl.col("class_name").replace_strict(new, default=None, return_dtype=pl.String)
+        listed = pl.col("class_name").is_in(pl.Series(gone, dtype=pl.String).implode())
+        lost = nucleus & listed.fill_null(value=_goes(unclassified))
+        renamed = (
+            pl.when(pl.col("class_name").is_null())
+            .then(pl.lit(unclassified.name or None, dtype=pl.String))
+            .otherwise(pl.col("class_name").replace_strict(new, default=None, return_dtype=pl.String))
+        )
         instances = instances.filter(~lost).with_columns(
             pl.when(nucleus).then(renamed).otherwise("class_name").alias("class_name")
         )
@@ -101,16 +111,36 @@ def viewed(
         name: getattr(data, name) for name in ("path", "patches", "slides", "settings", "file_rows")
     }
     return View(
-        info=info, instances=instances, base=data, targets=targets, window_um=window_um, assumed_mpp=mpp, **fields
-    )
+        info=info, instances=instances, base=data, targets=targets, unclassified=unclassified, window_um=window_um,
+        assumed_mpp=mpp, **fields,
+    )  # fmt: skip
 
 
-def _mapped(patch: Patch, targets: Mapping[str, Target], classes: tuple[str, ...]) -> Patch:
+def with_classes(data: Dataset, mapped: Mapping[str, Any]) -> Dataset:
+    """A data set through the class map of a unit.
+
+    Args:
+        data: The data set.
+        mapped: ``classes``: None, or class -> fields of a :class:`Target`; ``unclassified``: such fields, where objects
+            without a class do not stay as they are.
+    """
+    if mapped["classes"] is None:
+        return data
+    targets = {name: Target(*target) for name, target in mapped["classes"].items()}
+    return viewed(data, targets=targets, unclassified=Target(*mapped.get("unclassified", _AS_IT_IS)))
+
+
+def _goes(target: Target) -> bool:
+    """Whether objects are no objects any more."""
+    return target.fate in {"ignore", "drop"}
+
+
+def _mapped(patch: Patch, targets: Mapping[str, Target], unclassified: Target, classes: tuple[str, ...]) -> Patch:
     """A patch with other classes; objects of a class that goes are background or ignored area."""
-    fates = [Target("unclassified"), *(targets[name] for name in patch.classes)]
+    fates = [unclassified, *(targets[name] for name in patch.classes)]
     index = {name: i for i, name in enumerate(classes, start=1)}
     new_index = np.array([index.get(fate.name, 0) for fate in fates], dtype=np.int32)
-    gone = np.array([fate.fate in {"ignore", "drop"} for fate in fates])
+    gone = np.array([_goes(fate) for fate in fates])
     ignored = np.array([fate.fate == "ignore" for fate in fates])
     of_pixels = patch.class_ids[patch.labels]
     labels: npt.NDArray[np.int32] = np.where(gone[of_pixels] & (patch.labels > 0), 0, patch.labels).astype(np.int32)
@@ -118,4 +148,7 @@ def _mapped(patch: Patch, targets: Mapping[str, Target], classes: tuple[str, ...
     if ignored.any():
         area = ignored[of_pixels] & (patch.labels > 0)
         ignore = area if ignore is None else ignore | area
-    return replace(patch, labels=labels, class_ids=new_index[patch.class_ids], classes=classes, ignore=ignore)
+    there = np.bincount(labels.ravel(), minlength=len(patch.class_ids)) > 0
+    there[0] = False  # background has no class, whatever becomes of objects without one
+    class_ids = np.where(there, new_index[patch.class_ids], 0).astype(np.int32)
+    return replace(patch, labels=labels, class_ids=class_ids, classes=classes, ignore=ignore)

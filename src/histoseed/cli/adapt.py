@@ -9,7 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from histoseed.cli.options import DatasetFolder, Device, Dtype, Json, Mpp, Out, Overwrite, Quiet, Seed
+from histoseed.cli.options import (
+    COMPUTING,
+    DATA,
+    MODEL,
+    TRAINING,
+    DatasetFolder,
+    Device,
+    Dtype,
+    Json,
+    Out,
+    Overwrite,
+    Quiet,
+)
 from histoseed.cli.output import Output, facts_table
 from histoseed.errors import InputError
 from histoseed.wording import counted
@@ -54,7 +66,6 @@ class _Select(enum.StrEnum):
     random = "random"
     diverse = "diverse"
     uncertain = "uncertain"
-    quality = "quality"
 
 
 class _Validation(enum.StrEnum):
@@ -64,106 +75,216 @@ class _Validation(enum.StrEnum):
 
 def adapt(
     dataset: DatasetFolder,
-    out: Out,
-    encoder: Annotated[
-        str,
-        typer.Option(
-            "--encoder",
-            "-e",
-            help="See `histoseed encoders list`, or the path of a model or checkpoint; bundled: the bundled model.",
-        ),
-    ] = "bundled",
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            "--weights", metavar="W", help="hub, random, bundled, or a file (default: hub; of bundled: bundled)."
-        ),
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--start", metavar="MODEL", help="Go on from this model folder instead of an encoder.")
-    ] = None,
+    *,
     patches: Annotated[
         int | None,
-        typer.Option("--patches", "-n", min=1, metavar="N", help="Annotated crops of 64 um; all if left out."),
+        typer.Option(
+            "--patches",
+            "-n",
+            min=1,
+            metavar="N",
+            help="Annotated crops of 64 um; all if left out.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     nuclei: Annotated[
         int | None,
-        typer.Option("--nuclei", min=1, metavar="M", help="Instead: crops until they show at least M nuclei."),
+        typer.Option(
+            "--nuclei",
+            min=1,
+            metavar="M",
+            help="Instead: crops until they show at least M nuclei.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     select: Annotated[
         _Select,
         typer.Option(
             "--select",
-            help="Which crops: at random; diverse: unlike one another; uncertain: where the start is unsure.",
+            metavar="HOW",
+            help="Which crops: random; diverse: unlike one another; uncertain: where the start is unsure.",
+            rich_help_panel=DATA,
         ),
     ] = _Select.random,
+    ignore_unlabelled: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-unlabelled",
+            help="Patches are partly annotated: only a 2 um ring is background.",
+            rich_help_panel=DATA,
+        ),
+    ] = False,
+    validation: Annotated[
+        _Validation,
+        typer.Option(
+            "--validation",
+            metavar="HOW",
+            help="none; within: keep a quarter of the patches apart, return the best.",
+            rich_help_panel=DATA,
+        ),
+    ] = _Validation.none,
+    mpp: Annotated[
+        float | None,
+        typer.Option(
+            "--mpp",
+            metavar="F",
+            help="Microns per pixel of patches that state none.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            "--encoder",
+            "-e",
+            metavar="NAME",
+            help="See `histoseed encoders list`, or the path of a model or checkpoint; bundled: the bundled model.",
+            rich_help_panel=MODEL,
+        ),
+    ] = "bundled",
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            metavar="NAME",
+            help="hub, random, bundled, or a file (default: hub; of bundled: bundled).",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start",
+            metavar="MODEL",
+            help="Go on from this model folder instead of an encoder.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     task: Annotated[
         _Task | None,
         typer.Option(
-            "--task", help="instance: nuclei one by one (default); semantic: a class a pixel, of regions or of nuclei."
+            "--task",
+            metavar="NAME",
+            help="instance: nuclei one by one (default); semantic: a class a pixel, of regions or of nuclei.",
+            rich_help_panel=MODEL,
         ),
     ] = None,
     decoder: Annotated[
         _Decoder | None,
-        typer.Option("--decoder", help="Architecture and representation (default: that of the start, else skip)."),
+        typer.Option(
+            "--decoder",
+            metavar="NAME",
+            help="Architecture and representation: skip, cellvit, stardist or instanseg (default: that of the start, "
+            "else skip).",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     method: Annotated[
         _Method | None,
         typer.Option(
-            "--method", help="What trains beside the decoder: frozen: nothing, full: everything (default for bundled)."
+            "--method",
+            metavar="NAME",
+            help="What trains beside the decoder: frozen: nothing, full: everything (default for bundled), or lora, "
+            "adapter, side-branch, bitfit, last-block.",
+            rich_help_panel=MODEL,
         ),
     ] = None,
     classifier: Annotated[
         _Classifier | None,
-        typer.Option("--classifier", help="Classes from a map, or from the encoder's tokens in each cell's box."),
+        typer.Option(
+            "--classifier",
+            metavar="NAME",
+            help="Classes from a map (default), or from the encoder's tokens in each cell's box.",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     options: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="decoder.shared=true, method.rank=16, ...: fields of model.json."
+            "--set",
+            metavar="KEY=VAL",
+            help="A field of model.json: decoder.shared=true, method.rank=16, ...; repeatable.",
+            rich_help_panel=MODEL,
         ),
     ] = None,
-    steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="Optimiser steps (default: 80 from a model, else 600).")
+    model_mpp: Annotated[
+        float | None,
+        typer.Option(
+            "--model-mpp",
+            metavar="F",
+            help="Microns per pixel of the network (default: that of the start, else 0.25).",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
-    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Crops a step.")] = None,
-    checkpointing: Annotated[
-        bool, typer.Option("--checkpointing", help="Less memory, more time: compute the encoder's activations twice.")
-    ] = False,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Peak of the schedule.")] = None,
+    stain: Annotated[
+        _Stain | None,
+        typer.Option(
+            "--stain",
+            metavar="NAME",
+            help="Stain normalisation, kept in the model: none, macenko or reinhard (default: that of the start, or "
+            "none).",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="TEXT", help="Name of the model.", rich_help_panel=MODEL)
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps",
+            min=1,
+            metavar="N",
+            help="Optimiser steps (default: 80 from a model, else 600).",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", min=1, metavar="N", help="Crops a step (default: 8).", rich_help_panel=TRAINING),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--learning-rate",
+            metavar="F",
+            help="Peak of the schedule (default: 0.001 from a model, else 0.002).",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    balance: Annotated[
+        float | None,
+        typer.Option(
+            "--balance",
+            metavar="G",
+            help="Draw rare classes and organs more often: 0 (default) to 1; CellViT: 0.85.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
     start_share: Annotated[
         float | None,
         typer.Option(
             "--start-share",
             metavar="F",
             help="Weight of the start in the final average, 0 to 1 (default: 0.5 where it knows the tissue, else 0).",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
-    balance: Annotated[
-        float | None,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", min=0, metavar="N", help="Seed of every random choice.", rich_help_panel=TRAINING),
+    ] = 0,
+    checkpointing: Annotated[
+        bool,
         typer.Option(
-            "--balance", metavar="G", help="Draw rare classes and organs more often: 0 (default) to 1; CellViT: 0.85."
+            "--checkpointing",
+            help="Less memory, more time: compute the encoder's activations twice.",
+            rich_help_panel=COMPUTING,
         ),
-    ] = None,
-    mpp: Mpp = None,
-    model_mpp: Annotated[
-        float | None,
-        typer.Option("--model-mpp", metavar="F", help="Microns per pixel of the network (default: that of the start)."),
-    ] = None,
-    ignore_unlabelled: Annotated[
-        bool, typer.Option("--ignore-unlabelled", help="Patches are partly annotated: only a 2 um ring is background.")
     ] = False,
-    stain: Annotated[
-        _Stain | None,
-        typer.Option("--stain", help="Stain normalisation, kept in the model (default: that of the start, or none)."),
-    ] = None,
-    validation: Annotated[
-        _Validation, typer.Option("--validation", help="within: keep a quarter of the patches apart, return the best.")
-    ] = _Validation.none,
-    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Name of the model.")] = None,
-    seed: Seed = 0,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    out: Out,
     json: Json = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from histoseed._version import __version__
 from histoseed.cli import (
@@ -20,16 +19,18 @@ from histoseed.cli import (
     import_,
     info,
     model,
+    prompt,
     segment,
     suggest,
     weights,
 )
+from histoseed.cli.commands import Commands, Group
 from histoseed.cli.failures import ARGUMENTS, failures_reported
 
 __all__ = ["app", "main"]
 
 
-class _Reporting(TyperGroup):
+class _Reporting(Group):
     """The root group: whatever a command raises is told in words, with an exit code."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -43,11 +44,9 @@ class _Reporting(TyperGroup):
             return super().invoke(ctx)
 
 
-app = typer.Typer(
+app = Commands(
     name="histoseed",
     cls=_Reporting,
-    rich_markup_mode="rich",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -91,6 +90,7 @@ app.add_typer(encoders.app, name="encoders")
 app.add_typer(weights.app, name="weights")
 app.add_typer(model.app, name="model")
 app.command("adapt")(adapt.adapt)
+app.command("prompt")(prompt.prompt)
 app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)
 app.command("suggest")(suggest.suggest)

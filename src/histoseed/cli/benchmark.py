@@ -7,17 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
+from histoseed.cli.commands import Commands
 from histoseed.cli.options import Json, Overwrite, Quiet
 from histoseed.cli.output import Output, facts_table, rows_table
 from histoseed.cli.progress import duration
+from histoseed.wording import agreed, counted, some
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Which encoder, which adaptation, how many annotations: plan, run and report a benchmark.",
-    rich_markup_mode="rich",
-)
+app = Commands(help="Which encoder, which adaptation, how many annotations: plan, run and report a benchmark.")
 
 PlanFile = Annotated[
     str, typer.Argument(metavar="PLAN", help="A TOML file, or a ready plan: smoke, first_look, trail, mind_the_gap.")
@@ -42,12 +40,16 @@ def plan(
         float,
         typer.Option("--measure", min=0, metavar="S", help="Most seconds spent on timing a step of each arm; 0: none."),
     ] = 30.0,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="For the estimate of the time that is left.")] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, metavar="N", help="For the estimate of the time that is left.")
+    ] = 1,
     json: Json = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Show every run, what is missing and why, and what it will cost. Nothing is trained.
+
+    Exit code 2 where no run can be made because --data is missing.
 
     Example: [cyan]histoseed benchmark plan smoke --data bench_data[/cyan]
     """
@@ -56,26 +58,27 @@ def plan(
 
     with output.progress() as progress:
         found = plan_benchmark(plan, data=data, out=out, measure_seconds=measure, progress=progress)
-    estimate = found["estimate"]
-    left = "nothing is left" if not found["left"] else duration(estimate["seconds"] / workers)
-    if estimate["unknown_runs"]:
-        left += f" and {estimate['unknown_runs']} runs that are not estimated"
-    output.say(
-        facts_table(
-            {
-                "plan": f"{found['title'] or found['name']} ({found['plan']})",
-                "runs": f"{found['runs']}: {found['done']} done, {found['failed']} failed, {found['left']} left",
-                f"time with {workers} worker{'s' if workers > 1 else ''}": left,
-                "how": " ".join(estimate["how"]) or "",
-                **_missing_facts(found),
-            }
-        )
-    )
+    name = f"{found['title'] or found['name']} ({found['plan']})"
+    output.say(facts_table({"plan": name, **_run_facts(found, workers), **_missing_facts(found)}))
     if found["arms"]:
         output.say("", rows_table(["arm", "data set", "N", "runs", "done", "seconds"], _rows(found), right=["seconds"]))
-    if found["missing"]:
-        output.say("", rows_table(["missing", "data set", "runs", "why"], _missing(found["missing"]), right=["runs"]))
+    absent = [one for one in found["lacking"] if one["kind"] == "data set"]
+    weights = [one for one in found["lacking"] if one["kind"] == "weights"]
+    for head, lacking in (("data set that is not here", absent), ("weights that are not here", weights)):
+        if lacking:
+            rows = [[one["name"], f"{one['runs']:,}", one["get"]] for one in lacking]
+            output.say("", rows_table([head, "runs", "how to get it"], rows, right=["runs"]))
+    told = {one["why"] for one in found["lacking"]}
+    rows = _missing([one for one in found["missing"] if one["why"] not in told])
+    if rows:
+        output.say("", rows_table(["cannot be run", "data set", "runs", "why"], rows, right=["runs"]))
     output.result(found)
+    if absent and data is None:
+        verb = "is" if len(absent) == 1 else "are"
+        where = f"{some(one['name'] for one in absent)} {verb} not beside the plan"
+        output.warn([f"Name the folder of the data sets by --data DIR: {where}."])
+        if not found["runs"]:
+            raise typer.Exit(2)
 
 
 @app.command("run")
@@ -146,9 +149,26 @@ def report(
     output.result(made)
 
 
+def _run_facts(found: dict[str, Any], workers: int) -> dict[str, str]:
+    """How many runs there are and how long they take."""
+    if not found["runs"]:
+        return {"runs": " ".join(found["estimate"]["how"])}
+    estimate = found["estimate"]
+    left = "nothing is left" if not found["left"] else duration(estimate["seconds"] / workers)
+    if estimate["unknown_runs"] == found["left"] > 0:
+        left = "not estimated"
+    elif estimate["unknown_runs"]:
+        left += " and " + agreed("{count} {run that is|runs that are} not estimated", estimate["unknown_runs"])
+    return {
+        "runs": f"{found['runs']}: {found['done']} done, {found['failed']} failed, {found['left']} left",
+        f"time with {counted(workers, 'worker')}": left,
+        "how": " ".join(estimate["how"]),
+    }
+
+
 def _missing_facts(found: dict[str, Any]) -> dict[str, str]:
     count = sum(one["runs"] for one in found["missing"])
-    return {"missing": f"{count:,} runs, see below"} if count else {}
+    return {"missing": f"{counted(count, 'run')}, see below"} if count else {}
 
 
 def _rows(found: dict[str, Any]) -> list[list[str]]:
@@ -163,16 +183,22 @@ def _rows(found: dict[str, Any]) -> list[list[str]]:
 
 
 def _missing(rows: list[dict[str, Any]]) -> list[list[str]]:
-    """One row a reason and kind of arm; many data sets with one reason are one row."""
+    """One row a reason and encoder; many data sets, decoders and methods with one reason are one row."""
     merged: dict[tuple[str, str], dict[str, Any]] = {}
     for one in rows:
         arm = one["arm"]
-        name = ", ".join(str(arm[key]) for key in ("encoder", "decoder", "method") if arm.get(key))
-        row = merged.setdefault((name, one["why"]), {"datasets": [], "runs": 0})
+        row = merged.setdefault((arm["encoder"], one["why"]), {"how": [], "datasets": [], "runs": 0})
+        row["how"].append(", ".join(str(arm[key]) for key in ("decoder", "method") if arm.get(key)))
         row["datasets"].append(one["dataset"])
         row["runs"] += one["runs"]
+
+    def named(encoder: str, how: list[str]) -> str:
+        kinds = list(dict.fromkeys(how))
+        return ", ".join([encoder, *(kinds if len(kinds) == 1 else [counted(len(kinds), "adaptation")])])
+
     return [
-        [name, ", ".join(dict.fromkeys(row["datasets"])), str(row["runs"]), why] for (name, why), row in merged.items()
+        [named(encoder, row["how"]), ", ".join(dict.fromkeys(row["datasets"])), f"{row['runs']:,}", why]
+        for (encoder, why), row in merged.items()
     ]
 
 

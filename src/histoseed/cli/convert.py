@@ -40,6 +40,9 @@ def convert(
         Path | None,
         typer.Option("--classes", metavar="JSON", help='{"key": "class name"}, for formats that hold numbers.'),
     ] = None,
+    boxes: Annotated[
+        bool, typer.Option("--boxes", help="Outlines that are upright rectangles are boxes (QuPath has no others).")
+    ] = False,
     json: Json = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -59,7 +62,7 @@ def convert(
     with output.working(f"Converting {source}"):
         facts = work(
             source, out, source_format=source_format, out_format=out_format, size=_size(size), image=image,
-            classes=classes, overwrite=overwrite,
+            classes=classes, boxes=boxes, overwrite=overwrite,
         )  # fmt: skip
     output.warn([*facts["notes"], *facts["losses"]])
     columns = ["image", "pixels", "objects", "polygons", "boxes", "points", "classes"]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from histoseed.cli.commands import Commands
 from histoseed.cli.dataset_tools import attach
 from histoseed.cli.options import Classes, DatasetFolder, Json, Overwrite, Part, Quiet, Seed, Slides
 from histoseed.cli.output import Output, facts_table, rows_table
@@ -17,7 +18,7 @@ from histoseed.wording import counted, plural, some
 
 __all__ = ["app", "summary"]
 
-app = typer.Typer(no_args_is_help=True, help="Look at data sets and divide them.", rich_markup_mode="rich")
+app = Commands(help="Look at data sets and divide them.")
 
 
 @app.command("list")
@@ -131,7 +132,7 @@ def info(
             "--sheet", metavar="PNG", help="Draw patches with their annotations, objects by class, and their sizes."
         ),
     ] = None,
-    patches: Annotated[int, typer.Option("--patches", min=1, help="Most patches on the sheet.")] = 24,
+    patches: Annotated[int, typer.Option("--patches", min=1, metavar="N", help="Most patches on the sheet.")] = 24,
     slides: Slides = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read every file and compare sizes, labels, hashes.")
@@ -161,7 +162,7 @@ def info(
 @app.command("split")
 def split(
     dataset: DatasetFolder,
-    by: Annotated[str, typer.Option("--by", help="patient, slide, centre or group.")] = "patient",
+    by: Annotated[str, typer.Option("--by", metavar="COLUMN", help="patient, slide, centre or group.")] = "patient",
     fractions: Annotated[
         str, typer.Option("--fractions", metavar="A,B,C", help="Shares of train, val and test, by objects.")
     ] = "0.7,0.15,0.15",

@@ -40,7 +40,10 @@ def leakage(
         bool, typer.Option("--overlaps/--no-overlaps", help="Look for crops that share pixels.")
     ] = True,
     distance: Annotated[
-        int, typer.Option("--distance", min=0, max=11, help="Bits by which hashes of like pictures may differ.")
+        int,
+        typer.Option(
+            "--distance", min=0, max=11, metavar="N", help="Bits by which hashes of like pictures may differ."
+        ),
     ] = 7,
     similarity: Annotated[
         float, typer.Option("--similarity", metavar="F", help="Least correlation of like pictures.")
@@ -120,7 +123,7 @@ def diff(
     radius: Annotated[
         float, typer.Option("--radius", metavar="UM", help="Largest distance of two points that can be one object.")
     ] = 3.0,
-    pictures: Annotated[int, typer.Option("--pictures", min=0, help="Most patches on the picture.")] = 12,
+    pictures: Annotated[int, typer.Option("--pictures", min=0, metavar="N", help="Most patches on the picture.")] = 12,
     json: Json = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -240,7 +243,8 @@ def windows(
     ] = None,
     name: Annotated[_Text, typer.Option("--name", metavar="TEXT", help="Name of the data set.")] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Windows read at once (default: one a processor).")
+        int | None,
+        typer.Option("--workers", min=1, metavar="N", help="Windows read at once (default: one a processor)."),
     ] = None,
     json: Json = None,
     overwrite: Overwrite = False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from histoseed.cli.options import Device, Json, Out, Overwrite, Quiet
 from histoseed.cli.output import Output, rows_table
+from histoseed.wording import counted
 
 __all__ = ["demo"]
 
@@ -25,10 +26,10 @@ def demo(
         facts = run_demo(out, overwrite=overwrite, device=device, progress=progress)
     before, after = facts["before"], facts["after"]
     rows = [(name, _score(before[key]), _score(after[key])) for key, name in SCORES.items()]
-    output.say(f"\nOn a crop kept apart, {facts['measured_on']} nuclei, protocol {facts['protocol']}:")
+    output.say(f"\nOn a crop kept apart, {counted(facts['measured_on'], 'nucleus')}, protocol {facts['protocol']}:")
     output.say(rows_table(["", "before", "after"], rows, right=["before", "after"]))
     output.say(facts["verdict"])
-    output.say(f"{facts['objects']:,} nuclei found in the whole picture. Look at them: {facts['report']}")
+    output.say(f"{counted(facts['objects'], 'nucleus')} found in the whole picture. Look at them: {facts['report']}")
     output.result(facts)
 
 

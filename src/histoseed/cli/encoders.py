@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histoseed.cli.commands import Commands
 from histoseed.cli.options import DatasetFolder, Device, Json, Mpp, Overwrite, Quiet, Seed
-from histoseed.cli.output import Output, facts_table, plain_values, rows_table
+from histoseed.cli.output import Output, facts_table, rows_table
 
 if TYPE_CHECKING:
     from histoseed.metrics import Interval
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True, help="Encoders: what they are and what they may be used for.", rich_markup_mode="rich"
-)
+app = Commands(help="Encoders: what they are and what they may be used for.")
 
 
 class _Group(enum.StrEnum):
@@ -49,7 +48,13 @@ def list_(
         str, typer.Argument(metavar="[PATTERN]", help="Shell wildcard; timm:... searches all of timm.")
     ] = "*",
     group: Annotated[
-        _Group | None, typer.Option("--group", help="Only encoders made for this.", show_default=False)
+        _Group | None,
+        typer.Option(
+            "--group",
+            metavar="NAME",
+            help="Only encoders of histoseed, or made for pathology, general or segment-anything.",
+            show_default=False,
+        ),
     ] = None,
     commercial: Annotated[
         bool, typer.Option("--commercial", help="Only where the licence is known to allow commercial use.")
@@ -102,25 +107,21 @@ def show(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print the card of one encoder: licence, input, depths, where its weights are and where each fact comes from.
+    """Print the card of one encoder: licence, access, whether its weights are here, input, depths, sources.
 
     Example: [cyan]histoseed encoders show dinov2-small[/cyan]
+
+    Every field of the card: [cyan]histoseed encoders show dinov2-small --json -[/cyan]
     """
-    from histoseed.encoders import choose_encoder, why_unavailable
+    from histoseed.cli.encoder_card import card_in_words
+    from histoseed.encoders import choose_encoder, why_no_weights, why_unavailable
 
     out = Output("encoders show", json=json, quiet=quiet, overwrite=overwrite)
-    card = choose_encoder(name).card
-    facts = card.as_dict() | {"unavailable": why_unavailable(card)}
-    out.say(facts_table({key: _in_words(value) for key, value in plain_values(facts).items()}))
-    out.result(facts)
-
-
-def _in_words(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} = {one}" for key, one in value.items()) or "-"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    chosen = choose_encoder(name)
+    card = chosen.card
+    out.say(facts_table(card_in_words(chosen)))
+    missing = why_no_weights(card) if chosen.weights == "hub" else None
+    out.result(card.as_dict() | {"unavailable": why_unavailable(card), "weights_missing": missing})
 
 
 class _Level(enum.StrEnum):
@@ -139,7 +140,12 @@ def robustness(
         str | None, typer.Option("--weights", metavar="W", help="Of all of them: hub, random, bundled, or a file.")
     ] = None,
     levels: Annotated[
-        list[_Level] | None, typer.Option("--level", help="Squares of 64 um, or nuclei (default: what the data allow).")
+        list[_Level] | None,
+        typer.Option(
+            "--level",
+            metavar="NAME",
+            help="patch: squares of 64 um; nucleus: single nuclei (default: what the data allow).",
+        ),
     ] = None,
     most: Annotated[
         int, typer.Option("--samples", min=2, metavar="N", help="Most samples of a class in a centre.")

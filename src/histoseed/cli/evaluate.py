@@ -23,7 +23,7 @@ def evaluate(
         Path | None, typer.Option("--predictions", metavar="DS2", help="What `segment DS --out DS2` wrote, instead.")
     ] = None,
     protocol: Annotated[
-        str, typer.Option("--protocol", help="histoseed, pannuke, conic, hovernet or rapid-cytomine.")
+        str, typer.Option("--protocol", metavar="NAME", help="histoseed, pannuke, conic, hovernet or rapid-cytomine.")
     ] = "histoseed",
     against: Annotated[
         str | None, typer.Option("--against", metavar="MODEL2", help="Other model or predictions: paired differences.")
@@ -31,12 +31,14 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="HTML", help="Write a page that shows where it fails.")
     ] = None,
-    split: Annotated[str | None, typer.Option("--split", help="Only the patches of train, val or test.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="Only the patches of train, val or test.")
+    ] = None,
     radius: Annotated[
         float, typer.Option("--radius", metavar="UM", help="Radius of the detection scores, micrometres.")
     ] = 3.0,
     classes: Annotated[bool, typer.Option("--classes/--no-classes", help="Score classes, matched by name.")] = True,
-    resamples: Annotated[int, typer.Option("--resamples", min=1, help="Of the bootstrap.")] = 2000,
+    resamples: Annotated[int, typer.Option("--resamples", min=1, metavar="N", help="Of the bootstrap.")] = 2000,
     seed: Seed = 0,
     mpp: Mpp = None,
     device: Device = "auto",

@@ -2,6 +2,7 @@
 
 - 2: an error of :mod:`histoseed.errors`, and what the operating system refuses: what, where, what to do next.
 - 130: Ctrl-C, with one line on how to go on.
+- 143: the same after SIGTERM (``kill``, the end of a job's time on a cluster).
 - 1: anything else; that is a bug of ours, and said so. ``histoseed --traceback`` shows where.
 """
 
@@ -9,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,12 +57,13 @@ def failures_reported(ctx: Any) -> Iterator[None]:
         ctx: Context of the root command; its ``--traceback`` and the name of the invoked command are looked at.
     """
     try:
-        yield
+        with _terminated_like_interrupted():
+            yield
     except BrokenPipeError:
         raise  # whoever read our output has gone; typer ends without a word
     except KeyboardInterrupt as interrupt:
         console_of(sys.stderr).print(Text(_how_to_resume(ctx), style="yellow"), soft_wrap=True)
-        raise typer.Exit(130) from interrupt
+        raise typer.Exit(143 if isinstance(interrupt, _Terminated) else 130) from interrupt
     except Exception as error:
         if type(error).__module__.partition(".")[0] in {"typer", "click"}:
             raise  # usage errors and exits: typer prints them itself
@@ -71,6 +75,27 @@ def failures_reported(ctx: Any) -> Iterator[None]:
         else:
             _report(known, ctx)
         raise typer.Exit(1 if known is None else known.exit_code) from error
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came: what is done is kept, as after Ctrl-C."""
+
+
+@contextlib.contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Let SIGTERM interrupt the work instead of ending the process at once."""
+    if threading.current_thread() is not threading.main_thread():  # Python sets handlers nowhere else
+        yield
+        return
+
+    def terminate(*_: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _explained(error: Exception) -> HistoseedError | None:
@@ -116,6 +141,4 @@ def _how_to_resume(ctx: Any) -> str:
         return "Interrupted. The same command starts anew."
     if "--overwrite" in typed:
         return "Interrupted. To go on, run the same command without --overwrite."
-    if ctx.invoked_subcommand == "adapt":
-        return "Interrupted. To go on from the last checkpoint (one every 20 steps), run the same command again."
     return "Interrupted. To go on where it stopped, run the same command again."

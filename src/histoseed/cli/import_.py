@@ -17,11 +17,14 @@ __all__ = ["import_"]
 
 _Text = str | None
 
+_OWN, _GEOJSON = "Your own data (labels, geojson)", "QuPath (geojson)"
+"""Titles of options that only these layouts have."""
+
 
 def import_(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A data set or layout of `histoseed dataset list`.")],
     source: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="What to read, as that list says.")],
-    out: Out,
+    *,
     mpp: Annotated[
         float | None,
         typer.Option(
@@ -36,30 +39,57 @@ def import_(
     ] = None,
     part: Part = None,
     classes: Classes = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, metavar="N", help="Images read at once (default: one a processor)."),
+    ] = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="labels, geojson: not every object of the images is annotated.")
+        bool,
+        typer.Option("--partial", help="Not every object of the images is annotated.", rich_help_panel=_OWN),
     ] = False,
-    stain: Annotated[_Text, typer.Option("--stain", metavar="TEXT", help="labels, geojson: for instance H&E.")] = None,
+    stain: Annotated[
+        _Text, typer.Option("--stain", metavar="TEXT", help="For instance H&E.", rich_help_panel=_OWN)
+    ] = None,
     licence: Annotated[
-        _Text, typer.Option("--licence", metavar="TEXT", help="labels, geojson: of images and annotations.")
+        _Text,
+        typer.Option("--licence", metavar="TEXT", help="Of images and annotations.", rich_help_panel=_OWN),
     ] = None,
     citation: Annotated[
-        _Text, typer.Option("--citation", metavar="TEXT", help="labels, geojson: what to cite.")
+        _Text, typer.Option("--citation", metavar="TEXT", help="What to cite.", rich_help_panel=_OWN)
     ] = None,
+    boxes: Annotated[
+        bool,
+        typer.Option(
+            "--boxes",
+            help="Rectangles are boxes around objects, not their outlines; no mask is made of them.",
+            rich_help_panel=_GEOJSON,
+        ),
+    ] = False,
     tile: Annotated[
-        int | None, typer.Option("--tile", metavar="PX", help="geojson: cut into patches of at most this side.")
+        int | None,
+        typer.Option("--tile", metavar="PX", help="Cut into patches of at most this side.", rich_help_panel=_GEOJSON),
     ] = None,
     roi_class: Annotated[
         _Text,
-        typer.Option("--roi-class", metavar="TEXT", help="geojson: class that marks regions (default: Region*, ROI)."),
+        typer.Option(
+            "--roi-class",
+            metavar="TEXT",
+            help="Class that marks regions (default: Region*, ROI).",
+            rich_help_panel=_GEOJSON,
+        ),
     ] = None,
-    nucleus: Annotated[bool, typer.Option("--nucleus", help="geojson: of QuPath cells take the nucleus.")] = False,
-    allow_outside: Annotated[
-        bool, typer.Option("--allow-outside", help="geojson: cut outlines that leave the image at its border.")
+    nucleus: Annotated[
+        bool, typer.Option("--nucleus", help="Of QuPath cells take the nucleus.", rich_help_panel=_GEOJSON)
     ] = False,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Images read at once (default: one a processor).")
-    ] = None,
+    allow_outside: Annotated[
+        bool,
+        typer.Option(
+            "--allow-outside",
+            help="Cut outlines that leave the image at its border.",
+            rich_help_panel=_GEOJSON,
+        ),
+    ] = False,
+    out: Out,
     json: Json = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -84,8 +114,8 @@ def import_(
         facts = import_data(
             name, source, out, mpp=mpp, source_mpp=source_mpp, part=part, scheme=classes,
             exhaustive=False if partial else None, stain=stain, licence=licence, citation=citation, tile=tile,
-            roi_class=roi_class, nucleus=nucleus or None, allow_outside=allow_outside or None, workers=workers,
-            overwrite=overwrite, progress=progress,
+            roi_class=roi_class, boxes=boxes or None, nucleus=nucleus or None, allow_outside=allow_outside or None,
+            workers=workers, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     report = facts["import"]
     output.warn(report["warnings"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histoseed.cli.commands import Commands
 from histoseed.cli.options import Json, Out, Overwrite, Quiet
 from histoseed.cli.output import Output, facts_table, rows_table
 from histoseed.wording import counted
@@ -18,11 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Models: what they are, what their licences allow, and one file to pass them on.",
-    rich_markup_mode="rich",
-)
+app = Commands(help="Models: what they are, what their licences allow, and one file to pass them on.")
 
 _DECISIONS = {
     "open": "to anybody",

@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -60,7 +61,8 @@ class Output:
         if self._summary:
             console = console_of(sys.stdout)
             for part in parts:
-                console.print(part, soft_wrap=isinstance(part, str | Text))
+                shown = _Trimmed(part) if isinstance(part, Table) else part
+                console.print(shown, soft_wrap=isinstance(part, str | Text))
 
     def warn(self, texts: Sequence[str]) -> None:
         """What the user should know, a line each, on standard error."""
@@ -99,6 +101,22 @@ class Output:
                 stream.write(text)
         else:
             write_text(Path(self._json), text)
+
+
+class _Trimmed:
+    """A table without the spaces that fill its lines up to its width."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in console.render_lines(self._table, options, pad=False):
+            while line and not line[-1].text.strip():
+                line.pop()
+            yield from line[:-1]
+            if line:
+                yield Segment(line[-1].text.rstrip(), line[-1].style)
+            yield Segment.line()
 
 
 def _refuse_other_file(path: Path) -> None:

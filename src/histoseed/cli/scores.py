@@ -22,8 +22,9 @@ def told_of_nuclei(scores: Any) -> list[str | Table]:
     from histoseed.workflows.evaluation.words import SCORE_WORDS
 
     sentence = (
-        f"{scores.name} on {scores['dataset']}, protocol {scores['protocol']}: {scores['n_patches']:,} patches, "
-        f"{scores['n_instances']:,} annotated and {scores['n_predicted']:,} predicted objects."
+        f"{scores.name} on {scores['dataset']}, protocol {scores['protocol']}: "
+        f"{counted(scores['n_patches'], 'patch')}, {scores['n_instances']:,} annotated and "
+        f"{counted(scores['n_predicted'], 'predicted object')}."
     )
     classes = scores.accumulator.classes
     rows = [(name, _number(scores.get(f"pq_{name}")), _number(scores.get(f"f1_{name}"))) for name in classes]

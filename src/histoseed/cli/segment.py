@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from histoseed.cli.options import Device, Dtype, Json, Mpp, Out, Overwrite, Quiet
+from histoseed.cli.options import COMPUTING, Device, Dtype, Json, Mpp, Out, Overwrite, Quiet
 from histoseed.cli.output import Output, facts_table
 from histoseed.errors import InputError
 from histoseed.wording import counted
@@ -45,10 +45,24 @@ def segment(
     ] = False,
     tile_size: Annotated[
         int | None,
-        typer.Option("--tile-size", min=1, metavar="PX", help="Side of a tile (default: HISTOSEED_TILE_SIZE)."),
+        typer.Option(
+            "--tile-size",
+            min=1,
+            metavar="PX",
+            rich_help_panel=COMPUTING,
+            help="Side of a tile (default: HISTOSEED_TILE_SIZE).",
+        ),
     ] = None,
-    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Tiles at once (default: 1; 4 on a GPU).")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Threads after the network.")] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            "--batch", min=1, metavar="N", rich_help_panel=COMPUTING, help="Tiles at once (default: 1; 4 on a GPU)."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, metavar="N", rich_help_panel=COMPUTING, help="Threads after the network."),
+    ] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     json: Json = None,
@@ -132,9 +146,11 @@ def _in_words(facts: Mapping[str, Any]) -> dict[str, str]:
     if "slides" in facts:
         return {name: _found(summary) for name, summary in facts["slides"].items()}
     if "patches" in facts:
-        found = "regions" if facts["with_regions"] and not facts["objects"] else f"{facts['objects']:,} objects"
+        found = "regions" if facts["with_regions"] and not facts["objects"] else counted(facts["objects"], "object")
         return {"data set": facts["name"], "found": f"{found} in {counted(facts['patches'], 'patch')}"}
     lines = {"slide": facts["slide"], "model": facts["model"], "found": _found(facts)}
+    if "areas" in facts:
+        lines["tissue"] = f"{facts['tissue_mm2']:.4f} of {facts['region_mm2']:.4f} mm2 (the rest is glass)"
     if (median := facts.get("median_area_um2")) is not None:
         lines["median area"] = f"{median:g} um2"
     return lines | {name: _found(one) for name, one in facts.get("classes", {}).items()}
@@ -143,8 +159,9 @@ def _in_words(facts: Mapping[str, Any]) -> dict[str, str]:
 def _found(figures: Mapping[str, Any]) -> str:
     """What was found of one slide, or of one class of it: nuclei, or areas."""
     if "areas" in figures:
-        share = figures.get("share")
+        share = figures["share_of_tissue"]
         size = figures["classified_mm2"] if "classified_mm2" in figures else figures["mm2"]
-        return f"{counted(figures['areas'], 'area')}, {size:.4f} mm2" + ("" if share is None else f" ({share:.1%})")
+        of_tissue = "" if share is None else f", {share:.1%} of the tissue"
+        return f"{counted(figures['areas'], 'area')}, {size:.4f} mm2{of_tissue}"
     density = figures["per_tissue_mm2"]
     return f"{counted(figures['objects'], 'object')}" + ("" if density is None else f", {density:,.0f} a mm2 of tissue")

@@ -10,6 +10,7 @@ import typer
 
 from histoseed.cli.options import Device, Dtype, Json, Mpp, Overwrite, Quiet, Seed
 from histoseed.cli.output import Output, rows_table
+from histoseed.wording import agreed
 
 if TYPE_CHECKING:
     from histoseed.workflows.suggest import Suggestions
@@ -38,10 +39,11 @@ def suggest(
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for pictures, GeoJSON and regions.json.")
     ] = None,
     encoder: Annotated[
-        str, typer.Option("--encoder", "-e", help="Whose embeddings are compared, where there is no model.")
+        str,
+        typer.Option("--encoder", "-e", metavar="NAME", help="Whose embeddings are compared, where there is no model."),
     ] = "bundled",
     weights: Annotated[
-        str | None, typer.Option("--weights", metavar="W", help="hub, random, bundled, or a file, as for adapt.")
+        str | None, typer.Option("--weights", metavar="NAME", help="hub, random, bundled, or a file, as for adapt.")
     ] = None,
     size: Annotated[float, typer.Option("--size", metavar="UM", help="Side of a region, micrometres.")] = 64.0,
     candidates: Annotated[
@@ -98,10 +100,11 @@ def suggest(
 
 def _of_how_many(found: Suggestions) -> str:
     if not found.regions:
-        return f"All {found.annotated:,} places with tissue are annotated."
-    places = f"{found.candidates:,} of {found.places:,} places with tissue were looked at"
-    done = f", {found.annotated:,} are annotated" if found.annotated else ""
-    return f"{places}{done}; {found.how}, seen by {found.network}."
+        count = "" if found.annotated == 1 else f"{found.annotated:,} "
+        return agreed(f"{{The only|All}} {count}{{place|places}} with tissue {{is|are}} annotated.", found.annotated)
+    places = agreed("{count} {place with tissue was|places with tissue were} looked at", found.places)
+    done = agreed(", {count} {is|are} annotated", found.annotated) if found.annotated else ""
+    return f"{found.candidates:,} of {places}{done}; {found.how}, seen by {found.network}."
 
 
 def _curve_lines(found: Suggestions) -> list[str]:

@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histoseed.cli.commands import Commands
 from histoseed.cli.options import Json, Overwrite, Quiet
 from histoseed.cli.output import Output, rows_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from histoseed.workflows.weights import Stored
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Weights of encoders: a hashed store that can be copied to a machine without network.",
-    rich_markup_mode="rich",
-)
+app = Commands(help="Weights of encoders: a hashed store that can be copied to a machine without network.")
 
 Store = Annotated[
     Path | None,
@@ -54,16 +51,18 @@ def get(
     A file from elsewhere: [cyan]histoseed weights get hipt-vit256 --from vit256_small_dino.pth[/cyan]
     """
     from histoseed.errors import InputError
-    from histoseed.workflows.weights import get_weights
+    from histoseed.workflows.weights import fetchable, get_weights
 
     out = Output("weights get", json=json, quiet=quiet, overwrite=overwrite)
     if file is not None and len(encoders) > 1:
         raise InputError("One file belongs to one encoder.", where="--from", fix="Name one encoder.")
+    for name in encoders:  # a slip in the last name is told before anything is fetched
+        fetchable(name)
     stored = []
     for name in encoders:
         with out.working(f"Fetching {name}"):
             stored.append(get_weights(name, file=file, store=store, check=check))
-    out.say(_table(stored))
+    out.say(*_shown(stored))
     out.result({"weights": [one.as_dict() for one in stored]})
 
 
@@ -77,7 +76,7 @@ def list_(store: Store = None, json: Json = None, overwrite: Overwrite = False, 
 
     out = Output("weights list", json=json, quiet=quiet, overwrite=overwrite)
     stored = list_weights(store=store)
-    out.say(_table(stored) if stored else "The store is empty; `histoseed weights get NAME` fills it.")
+    out.say(*(_shown(stored) if stored else ["The store is empty; `histoseed weights get NAME` fills it."]))
     out.result({"weights": [one.as_dict() for one in stored]})
 
 
@@ -95,27 +94,29 @@ def verify(
 
     Example: [cyan]histoseed weights verify[/cyan]
     """
-    from histoseed.workflows.weights import verify_weights
+    from histoseed.workflows.weights import to_renew, verify_weights
 
     out = Output("weights verify", json=json, quiet=quiet, overwrite=overwrite)
     with out.working("Hashing"):
         stored = verify_weights(encoders, store=store)
-    bad = [one.record.encoder for one in stored if one.status != "ok"]
-    out.say(_table(stored) if stored else "The store is empty.")
-    if bad:
-        out.warn([f"Not as recorded: {', '.join(bad)}. Remove their folders and fetch them again."])
+    bad = [one for one in stored if one.status != "ok"]
+    out.say(*(_shown(stored) if stored else ["The store is empty."]))
+    for one in bad:
+        what = f"Not as recorded: {one.record.encoder} is {one.status}, {one.path}"
+        out.warn(["\n  ".join([f"{what}\nTo have it again:", *to_renew(one, store=store)])])
     out.result({"ok": not bad, "weights": [one.as_dict() for one in stored]})
     if bad:
         raise typer.Exit(2)
 
 
-def _table(stored: list[Stored]) -> Table:
+def _shown(stored: list[Stored]) -> list[RenderableType]:
+    """A table, and the files below it: a path that is folded cannot be copied."""
     rows = [
         (
             one.record.encoder, one.status, f"{one.record.bytes / 1e6:.1f} MB", one.record.sha256[:12],
-            (one.record.revision or "")[:10], one.record.licence or "not stated", one.record.commercial, str(one.path),
+            (one.record.revision or "")[:10], one.record.licence or "not stated", one.record.commercial,
         )
         for one in stored
     ]  # fmt: skip
-    columns = ["encoder", "status", "size", "sha256", "revision", "licence", "commercial", "file"]
-    return rows_table(columns, rows, right=["size"])
+    columns = ["encoder", "status", "size", "sha256", "revision", "licence", "commercial"]
+    return [rows_table(columns, rows, right=["size"]), "", *(f"{one.record.encoder}: {one.path}" for one in stored)]

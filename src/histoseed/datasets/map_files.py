@@ -24,7 +24,6 @@ nearly written like them.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -34,15 +33,13 @@ from typing import Any, Literal, NamedTuple
 
 from histoseed.datasets.near_names import close_names, nearest, plain
 from histoseed.errors import InputError
+from histoseed.toml_files import read_toml
 
 __all__ = ["UNCLASSIFIED", "ClassMap", "Target", "class_maps", "read_class_map"]
 
 Fate = Literal["class", "unclassified", "ignore", "drop"]
 
 _FOLDER = Path(__file__).parent / "class_maps"
-_LARGEST = 1_000_000
-"""Bytes of a class map above which it is none."""
-
 _WORDS: Mapping[str, Fate] = MappingProxyType(
     {"": "unclassified", "unclassified": "unclassified", "ignore": "ignore", "drop": "drop"}
 )
@@ -122,12 +119,7 @@ def _read(path: Path, name: str) -> ClassMap:
     Raises:
         InputError: it is no class map; the message names the key.
     """
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError("The file is too large for a class map.", where=path, fix="Name another file.")
-        value = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
-        raise InputError(f"The class map cannot be read ({error}).", where=path, fix="Correct the TOML.") from error
+    value, _ = read_toml(path, "class map")
     texts = {key: value.pop(key, empty) for key, empty in (("about", ""), ("origin", []), ("lossy", []))}
     if not isinstance(texts["about"], str) or not all(_is_texts(texts[key]) for key in ("origin", "lossy")):
         raise InputError("'about' must be a text, 'origin' and 'lossy' lists of texts.", where=path)

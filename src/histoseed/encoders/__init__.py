@@ -11,6 +11,7 @@ from histoseed.encoders.build import build_encoder
 from histoseed.encoders.cache import EmbeddingCache, embed, embedding_key
 from histoseed.encoders.cards import EncoderCard
 from histoseed.encoders.choose import Chosen, choose_encoder
+from histoseed.encoders.hub import why_no_weights
 from histoseed.encoders.registry import get_card, list_encoders, why_unavailable
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "embedding_key",
     "get_card",
     "list_encoders",
+    "why_no_weights",
     "why_unavailable",
 ]
 

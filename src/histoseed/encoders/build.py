@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from histoseed.encoders.pyramid import FeaturePyramid
     from histoseed.encoders.weights import State
 
-__all__ = ["build_encoder", "plan_encoder"]
+__all__ = ["build_encoder", "plan_encoder", "planned_strides"]
 
 _SOURCES = ("random", "hub", "bundled")
+_OTHERS = "take others: --weights random or --weights FILE (in Python weights=...)"
 
 
 def build_encoder(
@@ -119,6 +121,17 @@ def plan_encoder(card: EncoderCard, image_size: int) -> Blueprint:
         return plan(card, image_size)
 
 
+@cache
+def planned_strides(card: EncoderCard) -> tuple[int, ...]:
+    """Strides of every depth that can be tapped, from the plan alone: of an encoder whose card does not state them.
+
+    Raises:
+        ModelError: nobody can build it; the card says why.
+        DependencyError: the library that builds it is absent.
+    """
+    return plan_encoder(card, card.native_size or 256).strides
+
+
 def _probe(card: EncoderCard, blueprint: Blueprint, taps: tuple[int, ...], size: int) -> list[int]:
     """Channels of each map, from a pass on the meta device, which computes shapes only.
 
@@ -180,7 +193,8 @@ def _find_weights(
     if weights == "random":
         return None, replace(card, revision=None, sha256=None), f"random, seed {seed}"
     if weights == "hub":
-        found = fetch_weights(card, settings)
+        # Where a model pins its encoder, no other weights will do.
+        found = fetch_weights(card, settings, instead=_OTHERS if card.sha256 is None else None)
         filled = replace(card, revision=found.revision, sha256=found.sha256, filename=found.filename)
         return read_state(found.path), filled, f"hub, {card.hub_id}@{found.revision}"
     if weights == "bundled":

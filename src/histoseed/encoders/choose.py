@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from histoseed.encoders.cards import Commercial, EncoderCard
 from histoseed.encoders.registry import CARDS, get_card
-from histoseed.errors import ModelError
+from histoseed.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from histoseed.encoders.weights import State
@@ -71,10 +71,10 @@ class Chosen:
 def is_path(name: str) -> bool:
     """Whether an encoder is named by a path: something lies there, or it is written like one.
 
-    >>> is_path("runs/unet.pth"), is_path("timm:resnet18"), is_path("hf:facebook/dinov2-small")
-    (True, False, False)
+    >>> is_path("runs/unet.pth"), is_path("timm:resnet18"), is_path("hf:facebook/dinov2-small"), is_path("")
+    (True, False, False, False)
     """
-    if name.startswith(("timm:", "hf:")):
+    if not name or name.startswith(("timm:", "hf:")):  # pathlib takes an empty name for the folder it is in
         return False
     return name.endswith(_ENDINGS) or "/" in name or "\\" in name or Path(name).exists()
 
@@ -84,10 +84,11 @@ def choose_encoder(name: str | Path, weights: str | Path | None = None) -> Chose
 
     Args:
         name: What :func:`histoseed.encoders.get_card` understands, or a path (see the module).
-        weights: Wins over what the name implies: None takes the file for a path, ``bundled`` for the encoder
-            ``bundled`` and ``hub`` for all others.
+        weights: None takes ``bundled`` for the encoder ``bundled`` and ``hub`` for all other names. A path brings its
+            weights along: others are refused.
 
     Raises:
+        InputError: a path, and other weights than it stands for.
         ModelError: no such encoder or file, a model whose encoder cannot be taken out, or tensors of an unknown
             architecture.
 
@@ -100,10 +101,15 @@ def choose_encoder(name: str | Path, weights: str | Path | None = None) -> Chose
         chosen = Chosen(card, "bundled" if card.family == "bundled" else "hub")
     else:
         chosen = _from_path(Path(name))
-    if weights is None:
+    if weights is None or str(weights) == str(chosen.weights):
         return chosen
     card = chosen.card
-    if known and card.name.startswith("timm:") and str(weights) not in _SOURCES:
+    if not known:
+        what = f"The encoder {name} is a path and brings its weights along; --weights {weights} would drop them."
+        has = {"hub": card.hub_id is not None, "bundled": card.family == "bundled"}.get(str(weights), True)
+        named = f", or name the encoder without its weights: --encoder {card.name} --weights {weights}" if has else "."
+        raise InputError(what, where=f"--weights {weights}", fix=f"Leave --weights out{named}")
+    if card.name.startswith("timm:") and str(weights) not in _SOURCES:
         # The name says the architecture; whose weights lie in the file, it does not.
         card = replace(card, licence=None, commercial="unknown", page=None, citation=None)
     return Chosen(card, weights)

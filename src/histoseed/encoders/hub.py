@@ -17,7 +17,7 @@ from histoseed.errors import DependencyError, GatedModelError, ModelError, Outpu
 from histoseed.files import sha256_of
 from histoseed.settings import Settings, read_settings
 
-__all__ = ["HubFile", "fetch_weights"]
+__all__ = ["HubFile", "fetch_weights", "how_to_get", "why_no_weights"]
 
 _LOG = logging.getLogger("histoseed.encoders")
 _TRIED = ("model.safetensors", "pytorch_model.bin")
@@ -42,12 +42,24 @@ class HubFile:
     sha256: str
 
 
-def fetch_weights(card: EncoderCard, settings: Settings | None = None, store: WeightsStore | None = None) -> HubFile:
+def fetch_weights(
+    card: EncoderCard,
+    settings: Settings | None = None,
+    store: WeightsStore | None = None,
+    *,
+    instead: str | None = None,
+) -> HubFile:
     """A card's weights from the store, or downloaded into it.
 
     The first download records revision and SHA-256 in the store; from then on the stored file is used as long as it has
     that hash, and where it is gone exactly that revision is asked for. What the card itself pins goes before what the
     record says. What is stored needs neither a network nor a login.
+
+    Args:
+        card: Whose weights.
+        settings: Where downloads are kept; None reads the environment.
+        store: None is the one of the settings.
+        instead: What the caller takes where these weights are not to be had; said where they are not.
 
     Raises:
         GatedModelError: the licence must be accepted first, or no login is known for a gated repository.
@@ -60,47 +72,103 @@ def fetch_weights(card: EncoderCard, settings: Settings | None = None, store: We
     if record is not None and store.path(card, record).is_file():
         path = store.path(card, record)
         found = HubFile(path, record.source or record.filename, record.revision, sha256_of(path))
-        _compare(card, record, found)
+        _compare(card, record, found, store.to_renew(path, record))
         return found
-    _refuse_without_repository(card)
+    _refuse_without_repository(card, instead)
     _refuse_without_login(card)
     revision = card.revision or (record.revision if record else None)
-    path, filename = _download(card, revision, settings, record.source if record else None)
-    found = HubFile(path, filename, _commit_of(path) or revision, sha256_of(path))
-    _compare(card, record, found)
-    kept = store.keep(card, path, revision=found.revision, source=filename)
+    cache = settings.cache_dir.expanduser() / "hub"
+    path, filename = _download(card, revision, cache, record.source if record else None, store, instead)
+    try:
+        found = HubFile(path, filename, _commit_of(path) or revision, sha256_of(path))
+        _compare(card, record, found, [])
+        kept = store.keep(card, path, revision=found.revision, source=filename)
+    except FileNotFoundError:  # another process fetched the same and was faster
+        if store.record(card) is None:
+            raise
+        return fetch_weights(card, settings, store, instead=instead)
+    if cache in path.parents:  # large files are not kept twice
+        for copy in (path.resolve(), path):
+            copy.unlink(missing_ok=True)
     if record is None:
         _LOG.warning("first download of %s: revision %s, SHA-256 %s recorded in %s", card.name, found.revision,
                      found.sha256, store.place(card))  # fmt: skip
     return HubFile(store.path(card, kept), filename, found.revision, kept.sha256)
 
 
-def _compare(card: EncoderCard, record: Record | None, found: HubFile) -> None:
-    """Refuse a file of another hash than the card pins, or the record where the card pins none."""
+def why_no_weights(card: EncoderCard, store: WeightsStore | None = None) -> str | None:
+    """Which published weights are missing on this machine and how they are had, or None where they are there.
+
+    The store is looked at and nothing else: no network is asked, no file is read.
+
+    Args:
+        card: Of an encoder.
+        store: None is the one of the settings.
+
+    Raises:
+        ModelError: the record of the store is damaged.
+
+    >>> from histoseed.encoders import get_card
+    >>> why_no_weights(get_card("bundled")) is None
+    True
+    """
+    if card.family == "bundled":
+        return None
+    if card.family == "none" or card.gated == "unavailable":
+        return card.reason or "its weights were never released"
+    store = WeightsStore() if store is None else store
+    if store.file(card) is not None:
+        return None
+    return f"its weights are not in {store.place(card)}: {', then '.join(how_to_get(card))}"
+
+
+def how_to_get(card: EncoderCard) -> list[str]:
+    """What to do for published weights of an encoder, one step after the other, access and licence included.
+
+    >>> from histoseed.encoders import get_card
+    >>> how_to_get(get_card("dinov2-small"))
+    ['`histoseed weights get dinov2-small`']
+    """
+    get = f"`histoseed weights get {card.name}`"
+    if card.hub_id is not None:
+        return [get] if card.gated == "none" else [f"log in on {_page(card)}", _click(card), "`hf auth login`", get]
+    if card.page is None and card.filename is None:
+        return ["no published weights are known"]
+    ask = "fetch" if card.gated == "none" else "ask for"
+    where = f" at {card.page}" if card.page else ""
+    return [f"{ask} {card.filename or 'the file'}{where}", f"`histoseed weights get {card.name} --from FILE`"]
+
+
+def _compare(card: EncoderCard, record: Record | None, found: HubFile, again: list[str]) -> None:
+    """Refuse a file of another hash than the card pins, or the record where the card pins none.
+
+    ``again``: what to type to fetch it anew.
+    """
     expected = card.sha256 or (record.sha256 if record else None)
     if expected is None or found.sha256 == expected:
         return
     source = "the encoder card" if card.sha256 else "its record"
+    typed = f": {'; '.join(again)}" if again else ""
+    wanted = "" if card.sha256 else "; if the change is wanted, remove its whole folder first"
     raise ModelError(
         f"The weights changed: SHA-256 {found.sha256[:16]}..., but {source} records {expected[:16]}...",
         where=f"{card.name} ({found.path})",
-        fix="Remove the file and fetch it again; if the change is wanted, remove its whole folder first."
-        if source != "the encoder card"
-        else "Remove the file and fetch it again.",
+        fix=f"Remove the file and fetch it again{typed}{wanted}.",
     )
 
 
-def _refuse_without_repository(card: EncoderCard) -> None:
+def _refuse_without_repository(card: EncoderCard, instead: str | None) -> None:
     if card.hub_id is not None and card.gated != "unavailable":
         return
     if card.gated == "unavailable" or card.family in ("bundled", "none"):
         reason = f": {card.reason}" if card.reason else ""
-        fix = 'Use weights="random" or a file.'
+        fix = _sentence("take its own: --weights bundled" if card.family == "bundled" else None,
+                        instead or "name another encoder")  # fmt: skip
         raise ModelError(f"This encoder has no weights on the hub{reason}.", where=card.name, fix=fix)
     name = card.filename or "The file"
     where = f"{name} is handed out at {card.page}" if card.page else f"{name} is handed out by its authors"
     what = f"This encoder has no weights on the hub. {where} (licence {card.licence or 'not stated'})."
-    fix = f"Fetch the file there, then: histoseed weights get {card.name} --from FILE, or give its path as weights."
+    fix = _sentence(f"fetch the file there, then: histoseed weights get {card.name} --from FILE", instead)
     if card.gated != "none":
         raise GatedModelError(what, where=card.page or card.name, fix=fix)
     raise ModelError(what, where=card.name, fix=fix)
@@ -116,34 +184,48 @@ def _refuse_without_login(card: EncoderCard) -> None:
 
 
 def _gated(card: EncoderCard) -> GatedModelError:
-    page = card.page or f"https://huggingface.co/{card.hub_id}"
-    click = (
-        "ask for access there and wait for the owners"
-        if card.gated == "manual"
-        else 'click "Agree and access repository"'
-    )
     return GatedModelError(
         f"The weights of {card.name} are gated (licence {card.licence or 'not stated'}, "
         f"commercial use: {card.commercial}).",
-        where=page,
-        fix=f"Log in on that page, read the licence, {click}; then run `hf auth login` here and try again.",
+        where=_page(card),
+        fix=f"Log in on that page, {_click(card)}; then run `hf auth login` here and try again.",
     )
 
 
-def _download(card: EncoderCard, revision: str | None, settings: Settings, pinned_name: str | None) -> tuple[Path, str]:
+def _page(card: EncoderCard) -> str:
+    return card.page or f"https://huggingface.co/{card.hub_id}"
+
+
+def _click(card: EncoderCard) -> str:
+    """What opens the gate."""
+    if card.gated == "manual":
+        return "read the licence, ask for access there and wait for the owners"
+    return 'read the licence, click "Agree and access repository"'
+
+
+def _download(  # noqa: PLR0917 - one caller
+    card: EncoderCard,
+    revision: str | None,
+    cache: Path,
+    pinned_name: str | None,
+    store: WeightsStore,
+    instead: str | None,
+) -> tuple[Path, str]:
     """The first of the candidate files that the repository has."""
     known = card.filename or pinned_name
     names = (known,) if known else _TRIED
-    cache = settings.cache_dir.expanduser() / "hub"
     hub, errors = _hub(), _hub().errors
+    away = _away(card, names[0], revision)
+    if away is not None:
+        raise _unreachable(card, away, store, instead) from away
     for name in names:
         try:
-            with _quiet():
+            with _quiet(hub):
                 path = hub.hf_hub_download(str(card.hub_id), name, revision=revision, cache_dir=cache)
         except errors.GatedRepoError as error:
             raise _gated(card) from error
         except errors.LocalEntryNotFoundError as error:
-            raise _unreachable(card, error) from error
+            raise _unreachable(card, error, store, instead) from error
         except errors.EntryNotFoundError:
             continue
         except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
@@ -153,15 +235,30 @@ def _download(card: EncoderCard, revision: str | None, settings: Settings, pinne
             if getattr(error, "errno", None) in _DISK:
                 what = f"The weights cannot be stored ({error})."
                 raise OutputError(what, where=cache, fix="Free some space, or set HISTOSEED_CACHE_DIR.") from error
-            raise _unreachable(card, error) from error
+            raise _unreachable(card, error, store, instead) from error
         else:
             return Path(path), name
     raise ModelError(f"{card.hub_id} holds none of {', '.join(names)}.", where=card.name, fix="Give a weights file.")
 
 
+def _away(card: EncoderCard, name: str, revision: str | None) -> BaseException | None:
+    """Why the hub cannot be reached at all, asked once; its client would ask six times, for half a minute."""
+    hub = _hub()
+    try:
+        with _quiet(hub):
+            hub.get_hf_file_metadata(hub.hf_hub_url(str(card.hub_id), name, revision=revision))
+    except (hub.errors.HfHubHTTPError, hub.errors.EntryNotFoundError):
+        return None  # it answers; what its answer means is found by the download
+    except _network_errors() as error:
+        return error
+    return None
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet(hub: Any) -> Iterator[None]:
     """The hub's client tells every attempt on standard error; what matters is in its last exception."""
+    # The client imports its parts when they are first looked at, and sets its level then.
+    _ = hub.hf_hub_download, hub.get_hf_file_metadata, hub.hf_hub_url
     log = logging.getLogger("huggingface_hub")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -171,15 +268,29 @@ def _quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _unreachable(card: EncoderCard, error: BaseException) -> ModelError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+def _unreachable(card: EncoderCard, error: BaseException, store: WeightsStore, instead: str | None) -> ModelError:
+    offline = isinstance(error, _hub().errors.OfflineModeIsEnabled)
+    reason = "HF_HUB_OFFLINE is set" if offline else (str(error).splitlines() or [type(error).__name__])[0]
+    get = f"`histoseed weights get {card.name} --store DIR`"
     return ModelError(
-        f"The weights of {card.name} are not on this machine, and {card.hub_id} on huggingface.co cannot be reached "
-        f"({reason}).",
-        where=card.name,
-        fix="Connect to the network once (HF_HUB_OFFLINE must be unset), or run `histoseed weights get` elsewhere and "
-        'copy its folder here, or give the path of the file; weights="random" needs nothing.',
+        f"The weights of {card.name} are not on this machine, and the hub cannot be reached ({reason}).",
+        where=f"{_hub().constants.ENDPOINT}/{card.hub_id}",
+        fix=_sentence(
+            "unset HF_HUB_OFFLINE" if offline else "connect to the network",
+            f"run {get} where there is one and copy what is in DIR to {store.folder} here",
+            instead,
+        ),
     )
+
+
+def _sentence(*ways: str | None) -> str:
+    """Ways out, in one sentence.
+
+    >>> _sentence("wait", None, "go")
+    'Wait, or go.'
+    """
+    text = ", or ".join(way for way in ways if way)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _commit_of(path: Path) -> str | None:
@@ -190,6 +301,7 @@ def _commit_of(path: Path) -> str | None:
 def _hub() -> Any:
     try:
         import huggingface_hub  # noqa: PLC0415  only a download needs it
+        import huggingface_hub.constants  # noqa: PLC0415
         import huggingface_hub.errors  # noqa: PLC0415
     except ImportError as error:
         raise DependencyError("The package huggingface-hub cannot be imported.", fix="Install it again.") from error

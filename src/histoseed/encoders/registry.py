@@ -82,7 +82,7 @@ def get_card(name: str) -> EncoderCard:
     hint = f"The nearest names are {', '.join(close)}. " if close else ""
     raise ModelError(
         f"There is no encoder {name!r}.",
-        where="encoder",
+        where=name or None,
         fix=f"{hint}`histoseed encoders list` shows all; any architecture of timm is timm:ARCH[.TAG].",
     )
 
@@ -131,7 +131,10 @@ def list_encoders(
 
 
 def why_unavailable(card: EncoderCard) -> str | None:
-    """Why the encoder cannot be built here, or None when it can; looks for packages, downloads and imports nothing."""
+    """Why the encoder cannot be built here, or None when it can; looks for packages, downloads and imports nothing.
+
+    Its published weights may be missing all the same: :func:`histoseed.encoders.why_no_weights`.
+    """
     if card.family == "none" or card.gated == "unavailable":
         return card.reason or "its weights were never released"
     package = {"bundled": "torch", "timm": "timm", "transformers": "transformers"}[card.family]

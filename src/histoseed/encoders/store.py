@@ -7,18 +7,19 @@
       record.json      encoder, file, sha256, bytes, hub repository, revision, licence, commercial use, page
       <file>           the weights as they were published
 
-Nothing in it depends on the machine: no absolute paths, no links. A copy on a cluster without network is used as it is;
-what was fetched with a login is used without one. Several processes may fill it at the same time.
+Nothing in it depends on the machine: no absolute paths, no links, no bytes that a file elsewhere shares. A copy on a
+cluster without network is used as it is; what was fetched with a login is used without one. Several processes may fill
+it at the same time.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -30,6 +31,8 @@ from histoseed.settings import Settings, read_settings
 __all__ = ["Record", "WeightsStore"]
 
 _RECORD = "record.json"
+_PIECE = 1 << 24
+"""Bytes of a file that are copied at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,9 @@ class WeightsStore:
         if folder is None:
             settings = read_settings() if settings is None else settings
             folder = settings.cache_dir / "weights"
+            self._option = ""
+        else:
+            self._option = f" --store {quote(str(folder))}"
         self.folder = Path(folder).expanduser()
 
     def place(self, card: EncoderCard) -> Path:
@@ -92,20 +98,45 @@ class WeightsStore:
         """Where the file of a record lies, or would."""
         return self.place(card) / record.filename
 
+    def file(self, card: EncoderCard) -> Path | None:
+        """The stored file of a card, or None where there is none; it is not read.
+
+        Raises:
+            ModelError: the record is damaged.
+        """
+        record = self.record(card)
+        path = None if record is None else self.path(card, record)
+        return path if path is not None and path.is_file() else None
+
+    def to_renew(self, path: Path, record: Record) -> list[str]:
+        """What to type where a stored file is missing or changed, to have it again as it was recorded.
+
+        Args:
+            path: Where it lies, or should.
+            record: What is known of it.
+        """
+        get = f"histoseed weights get {record.encoder}{self._option}"
+        if record.hub_id is None:  # it was added by hand
+            return [f"{get} --from FILE"]
+        return [f"rm {quote(str(path))}", get] if path.exists() else [get]
+
     def keep(self, card: EncoderCard, file: Path, *, revision: str | None = None, source: str | None = None) -> Record:
         """Put a file and its record into the store; what stood there is replaced.
 
-        The hub's own cache and the store share the bytes where the file system can (a hard link).
+        The bytes are copied, also where the file system could share them (a hard link): whoever edits the file later
+        would edit the store, or the other way round.
 
         Raises:
             OutputError: the store cannot be written.
+            OSError: the file cannot be read.
         """
         place = self.place(card)
         target = place / file.name
         old = _names(place / _RECORD)
-        if not (target.exists() and target.samefile(file)):
-            with atomic_path(target) as temporary:
-                _link_or_copy(file, temporary)
+        if target.resolve() != file.resolve():
+            # Opened first: a file that cannot be read is no fault of the store's.
+            with file.open("rb") as given, atomic_path(target) as temporary, temporary.open("wb") as stream:
+                shutil.copyfileobj(given, stream, _PIECE)
         record = Record(
             encoder=card.name, filename=target.name, sha256=sha256_of(target), bytes=target.stat().st_size,
             hub_id=card.hub_id if source else None, source=source, revision=revision, licence=card.licence,
@@ -149,12 +180,3 @@ def _names(path: Path) -> set[str]:
         record = _read(path)
         return {record.filename} if record else set()
     return set()
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    source = source.resolve()  # the hub's cache hands out symbolic links
-    with contextlib.suppress(OSError):
-        os.link(source, target)
-        return
-    shutil.copyfile(source, target)

@@ -97,6 +97,8 @@ def refuse_misfit(
     unexpected: Sequence[str],
     other_shapes: Sequence[tuple[str, Sequence[int], Sequence[int]]],
     where: object,
+    *,
+    part: str = "encoder",
 ) -> None:
     """Say which tensors of a file do not fit; nothing where none is named.
 
@@ -105,6 +107,7 @@ def refuse_misfit(
         unexpected: Names that only the file has.
         other_shapes: Name, shape in the file, shape in the network.
         where: The file, and the encoder if that is not clear.
+        part: What the weights are for, in the message.
 
     Raises:
         ModelError: lists the first of each kind.
@@ -113,8 +116,8 @@ def refuse_misfit(
     listed = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
     found = [_some(kind, list(names)) for kind, names in listed if names]
     if found:
-        fix = "Check that the weights belong to this encoder, with exactly this architecture and these options."
-        raise ModelError(f"The weights do not fit the encoder: {'; '.join(found)}.", where=where, fix=fix)
+        fix = f"Check that the weights belong to this {part}, with exactly this architecture and these options."
+        raise ModelError(f"The weights do not fit the {part}: {'; '.join(found)}.", where=where, fix=fix)
 
 
 def _some(kind: str, names: list[str]) -> str:

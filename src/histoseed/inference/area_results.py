@@ -62,7 +62,7 @@ def write_area_results(
         write_bytes(target.folder / "overlay.png", _overlay(mapper, target.region, target.mpp))
     region_mm2 = target.region.width * target.region.height * (target.mpp / 1000) ** 2
     pixel_mm2 = (mapper.grid.field.mpp / 1000) ** 2
-    summary = target.facts | figures.values(region_mm2, mapper.tissue_pixels() * pixel_mm2, pixel_mm2)
+    summary = target.facts | figures.values(region_mm2, mapper.tissue_pixels().tolist(), pixel_mm2)
     write_json(target.folder / "summary.json", summary)
     return summary, Instances.concatenate(kept)
 
@@ -108,23 +108,34 @@ class _Figures:
             self._areas[name] += 1
             self._pixels[name] += size
 
-    def values(self, region_mm2: float, tissue_mm2: float, pixel_mm2: float) -> dict[str, Any]:
-        """The figures, as JSON values; areas in square millimetres."""
-        classified = sum(self._pixels.values())
+    def values(self, region_mm2: float, tissue: Sequence[int], pixel_mm2: float) -> dict[str, Any]:
+        """The figures, as JSON values; areas in square millimetres.
+
+        Args:
+            region_mm2: Of the region.
+            tissue: Pixels that are not white, of the background and of each class.
+            pixel_mm2: Of a pixel.
+        """
+        whole = sum(tissue)
         return {
             "region_mm2": round(region_mm2, 6),
-            "tissue_mm2": round(tissue_mm2, 6),
-            "classified_mm2": round(classified * pixel_mm2, 6),
+            "tissue_mm2": round(whole * pixel_mm2, 6),
+            "classified_mm2": round(sum(self._pixels.values()) * pixel_mm2, 6),
+            "share_of_tissue": _share(whole - tissue[0], whole),
             "areas": sum(self._areas.values()),
             "classes": {
                 name: {
                     "areas": self._areas[name],
                     "mm2": round(pixels * pixel_mm2, 6),
-                    "share": round(pixels / classified, 6) if classified else None,
+                    "share_of_tissue": _share(mine, whole),
                 }
-                for name, pixels in self._pixels.items()
+                for (name, pixels), mine in zip(self._pixels.items(), tissue[1:], strict=True)
             },
         }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 6) if whole else None
 
 
 def _write_class_tiff(path: Path, mapper: FieldMapper, region: Region, mpp: float) -> None:

@@ -26,12 +26,12 @@ class TileAreas:
     Args:
         index: The tile's number.
         classes: (h, w) uint8, 0 = background, 1..C the model's classes.
-        tissue: Pixels of the core that are not white.
+        tissue: (C + 1,) int64, pixels of the core that are not white, of each class; background first.
     """
 
     index: int
     classes: npt.NDArray[np.uint8]
-    tissue: int
+    tissue: npt.NDArray[np.int64]
 
 
 def find_areas(maps: DenseMaps, dark: Bools, tile: FieldTile, field: Field, card: ModelCard) -> TileAreas:
@@ -56,7 +56,9 @@ def find_areas(maps: DenseMaps, dark: Bools, tile: FieldTile, field: Field, card
     if has_background(card):
         near = cv2.dilate(dark.astype(np.uint8), np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8))
         classes[near == 0] = 0
-    return TileAreas(tile.index, np.ascontiguousarray(classes[core]), int(dark[core].sum()))
+    mine = np.ascontiguousarray(classes[core])
+    tissue = np.bincount(mine[dark[core]], minlength=len(card.classes) + 1)
+    return TileAreas(tile.index, mine, tissue.astype(np.int64))
 
 
 def has_background(card: ModelCard) -> bool:
@@ -66,9 +68,9 @@ def has_background(card: ModelCard) -> bool:
 
 def no_areas(tile: FieldTile, card: ModelCard) -> TileAreas:
     """A tile of glass."""
-    del card
     x0, y0, x1, y1 = tile.core
-    return TileAreas(tile.index, np.zeros((y1 - y0, x1 - x0), np.uint8), 0)
+    nothing = np.zeros(len(card.classes) + 1, np.int64)
+    return TileAreas(tile.index, np.zeros((y1 - y0, x1 - x0), np.uint8), nothing)
 
 
 class AreaStore:
@@ -92,7 +94,7 @@ class AreaStore:
             self._chunks[chunk] = tiles
             return
         arrays: dict[str, Any] = {f"core{tile.index}": tile.classes for tile in tiles}
-        arrays["tissue"] = np.array([(tile.index, tile.tissue) for tile in tiles], np.int64).reshape(-1, 2)
+        arrays["tissue"] = np.array([(tile.index, *tile.tissue.tolist()) for tile in tiles], np.int64)
         with atomic_path(self._path(self.folder, chunk)) as temporary:
             np.savez_compressed(temporary, **arrays)
 
@@ -101,14 +103,14 @@ class AreaStore:
         if self.folder is None:
             return self._chunks[chunk]
         with np.load(self._path(self.folder, chunk), allow_pickle=False) as file:
-            return [TileAreas(index, file[f"core{index}"], tissue) for index, tissue in file["tissue"].tolist()]
+            return [TileAreas(int(row[0]), file[f"core{row[0]}"], row[1:]) for row in file["tissue"]]
 
-    def tissue(self, chunk: int) -> int:
-        """Tissue pixels of a chunk, without loading classes."""
+    def tissue(self, chunk: int) -> npt.NDArray[np.int64]:
+        """Tissue pixels of a chunk by class, background first, without loading classes. (C + 1,) int64."""
         if self.folder is None:
-            return sum(tile.tissue for tile in self._chunks[chunk])
+            return np.asarray(np.sum([tile.tissue for tile in self._chunks[chunk]], axis=0), dtype=np.int64)
         with np.load(self._path(self.folder, chunk), allow_pickle=False) as file:  # reads only what is named
-            return int(file["tissue"][:, 1].sum())
+            return np.asarray(file["tissue"][:, 1:].sum(axis=0), dtype=np.int64)
 
     @staticmethod
     def _path(folder: Path, chunk: int) -> Path:

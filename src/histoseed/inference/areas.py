@@ -85,9 +85,9 @@ class FieldMapper:
                     watch(1, None)
                 self.store.save(chunk, tiles)
 
-    def tissue_pixels(self) -> int:
-        """Pixels of the region, at the model's resolution, that are not white."""
-        return sum(self.store.tissue(chunk) for chunk in self._chunks())
+    def tissue_pixels(self) -> npt.NDArray[np.int64]:
+        """Pixels of the region that are not white, at the model's resolution, by class. (C + 1,), background first."""
+        return np.asarray(np.sum([self.store.tissue(chunk) for chunk in self._chunks()], axis=0), dtype=np.int64)
 
     def bands(self) -> Iterator[npt.NDArray[np.uint8]]:
         """The class image of the region at the model's resolution, a row of tiles at a time. (h, width) uint8."""

@@ -8,6 +8,7 @@ under a named protocol and carry its name (``docs/metrics.md``).
 from __future__ import annotations
 
 from histoseed.metrics.accumulator import Accumulator, paired_intervals
+from histoseed.metrics.answers import SIZE_EDGES, AnswerRows, PromptAccumulator, SizeStratum
 from histoseed.metrics.areas import (
     AREAS,
     AreaAccumulator,
@@ -54,7 +55,7 @@ from histoseed.metrics.panoptic import (
     panoptic_statistics,
 )
 from histoseed.metrics.power_law import PowerLaw, expected_gain, fit_power_law
-from histoseed.metrics.prompted import PromptedOverlap, prompted_overlap, prompted_statistics
+from histoseed.metrics.prompted import PromptedOverlap, mask_overlap, prompted_overlap, prompted_statistics
 from histoseed.metrics.protocols import PROTOCOLS, Protocol, get_protocol
 from histoseed.metrics.robustness import (
     Block,
@@ -68,14 +69,28 @@ from histoseed.metrics.rows import Rows, image_row
 from histoseed.metrics.scores import Score, Scores
 from histoseed.metrics.scoring import compute_scores
 from histoseed.metrics.shape import hausdorff95, hausdorff95_of_pairs
+from histoseed.metrics.usability import (
+    PUBLISHED_USABILITY,
+    USABILITY,
+    Usability,
+    compactness,
+    perimeter,
+    smoothness,
+    solidity,
+    usability,
+)
 
 __all__ = [
     "AREAS",
     "DEFAULT_RADIUS_UM",
     "PREDICTED_OUTCOMES",
     "PROTOCOLS",
+    "PUBLISHED_USABILITY",
+    "SIZE_EDGES",
     "TRUTH_OUTCOMES",
+    "USABILITY",
     "Accumulator",
+    "AnswerRows",
     "AreaAccumulator",
     "AreaRows",
     "Block",
@@ -89,6 +104,7 @@ __all__ = [
     "PanopticQuality",
     "PanopticStatistics",
     "PowerLaw",
+    "PromptAccumulator",
     "PromptedOverlap",
     "Protocol",
     "Robustness",
@@ -96,6 +112,8 @@ __all__ = [
     "Score",
     "Scores",
     "SizeBin",
+    "SizeStratum",
+    "Usability",
     "aji",
     "aji_plus",
     "aji_plus_statistics",
@@ -107,6 +125,7 @@ __all__ = [
     "class_confusion",
     "class_iou_sums",
     "classes_of",
+    "compactness",
     "compute_scores",
     "confusion_of_pairs",
     "contingency",
@@ -123,6 +142,7 @@ __all__ = [
     "hausdorff95",
     "hausdorff95_of_pairs",
     "image_row",
+    "mask_overlap",
     "match_points",
     "matched_pairs",
     "max_weight_matching",
@@ -135,8 +155,12 @@ __all__ = [
     "paired_intervals",
     "panoptic_quality",
     "panoptic_statistics",
+    "perimeter",
     "prompted_overlap",
     "prompted_statistics",
     "r2_counts",
     "robustness_index",
+    "smoothness",
+    "solidity",
+    "usability",
 ]

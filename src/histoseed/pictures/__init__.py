@@ -17,11 +17,11 @@ from histoseed.pictures.critical_difference import critical_difference_diagram
 from histoseed.pictures.curves import learning_curve, loss_curve
 from histoseed.pictures.dataset_charts import ClassObjects
 from histoseed.pictures.dataset_sheet import SheetPatch, dataset_sheet
-from histoseed.pictures.figures import Theme
+from histoseed.pictures.figures import Theme, Themed
 from histoseed.pictures.html import Report
 from histoseed.pictures.interval_chart import interval_chart
 from histoseed.pictures.numbered_boxes import numbered_boxes
-from histoseed.pictures.overlay import draw_instances, draw_outlines, outline_mask
+from histoseed.pictures.overlay import Strokes, draw_instances, draw_outlines, outline_mask
 from histoseed.pictures.panels import Style
 from histoseed.pictures.raster import Picture, downscale, jpeg_bytes, png_bytes
 from histoseed.pictures.sheet import contact_sheet
@@ -38,9 +38,11 @@ __all__ = [
     "Picture",
     "Report",
     "SheetPatch",
+    "Strokes",
     "Strong",
     "Style",
     "Theme",
+    "Themed",
     "budget_curves",
     "comparison",
     "confusion_matrix",

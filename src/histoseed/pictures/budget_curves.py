@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from histoseed.errors import InputError
-from histoseed.pictures.figures import Look, Theme, label, look_of
+from histoseed.pictures.figures import LOOKS, Look, Themed, label
 from histoseed.pictures.panels import Style, drawn_as, finished, legend_below, panels
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def budget_curves(
     *,
     unit: str = "annotated patches",
     notice: str = "",
-    theme: Theme = "light",
-) -> bytes:
+) -> Themed:
     """Curves with intervals on a log axis; the score without annotation is a horizontal line.
 
     Args:
@@ -65,15 +64,14 @@ def budget_curves(
         styles: Line of each name, in the order of the legend.
         unit: Of the number of annotations.
         notice: What the plot must say above everything.
-        theme: ``light`` or ``dark``.
 
     Returns:
-        PNG bytes.
+        PNG bytes in both themes.
 
     Raises:
         InputError: nothing to draw, or a number of annotations that is not positive.
     """
-    look = look_of(theme)
+    look = LOOKS["light"]
     used = {curve.name for panel in shown for curve in panel.curves if curve.points or curve.level is not None}
     numbers = [x for panel in shown for curve in panel.curves for x in curve.points]
     if not used or any(x <= 0 for x in numbers):

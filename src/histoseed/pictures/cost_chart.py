@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from histoseed.errors import InputError
-from histoseed.pictures.figures import Theme, label, log_ticks, look_of
+from histoseed.pictures.figures import LOOKS, Themed, label, log_ticks
 from histoseed.pictures.panels import Style, drawn_as, finished, legend_below, panels
 
 __all__ = ["CostPoint", "cost_chart", "pareto_front"]
@@ -59,8 +59,7 @@ def cost_chart(
     score: str = "score",
     front: bool = True,
     notice: str = "",
-    theme: Theme = "light",
-) -> bytes:
+) -> Themed:
     """A panel a cost on a log axis, all with the same axis of scores.
 
     Args:
@@ -69,15 +68,14 @@ def cost_chart(
         score: Name of the score.
         front: Mark the Pareto front: what nothing else beats in both.
         notice: What the plot must say above everything.
-        theme: ``light`` or ``dark``.
 
     Returns:
-        PNG bytes.
+        PNG bytes in both themes.
 
     Raises:
         InputError: no point that can be drawn.
     """
-    look = look_of(theme)
+    look = LOOKS["light"]
     costs = [
         c for c in dict.fromkeys(c for point in points for c in point.costs) if any(drawable(p, c) for p in points)
     ]

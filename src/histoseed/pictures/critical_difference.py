@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from histoseed.errors import InputError
-from histoseed.pictures.figures import Theme, folded, look_of
+from histoseed.pictures.figures import LOOKS, Themed, folded
 from histoseed.pictures.panels import blank_figure, finished
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def critical_difference_diagram(
     bars: Sequence[tuple[int, int]],
     *,
     notice: str = "",
-    theme: Theme = "light",
-) -> bytes:
+) -> Themed:
     """Names on an axis of mean ranks, the best at the left; bars join what is not told apart.
 
     Args:
@@ -44,17 +43,16 @@ def critical_difference_diagram(
         difference: The critical difference, drawn as a scale.
         bars: First and last place of each group that is not told apart.
         notice: What the plot must say above everything.
-        theme: ``light`` or ``dark``.
 
     Returns:
-        PNG bytes.
+        PNG bytes in both themes.
 
     Raises:
         InputError: fewer than two names, or ranks that do not ascend.
     """
     if len(names) < 2 or len(ranks) != len(names) or (np.diff(ranks) < 0).any():
         raise InputError("A diagram of ranks needs at least two names and ascending ranks.", where="ranks")
-    look = look_of(theme)
+    look = LOOKS["light"]
     shown = [folded(name, _NAME, _FONT) for name in names]
     row_height = _ROW + _LINE_HEIGHT * max(name.count("\n") for name in shown)
     half = math.ceil(len(shown) / 2)

@@ -10,7 +10,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["LOOKS", "Look", "Theme"]
+__all__ = ["LOOKS", "Look", "Theme", "Themed"]
 
 Theme = Literal["light", "dark"]
 """For white paper, or for a dark page."""
+
+
+class Themed(NamedTuple):
+    """A plot as PNG in both themes."""
+
+    light: bytes
+    dark: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,11 @@ class Look:
     muted: str
     grid: str
     series: tuple[str, ...]
+
+    @property
+    def colors(self) -> tuple[str, ...]:
+        """All of them, in an order that is the same for every theme."""
+        return (self.paper, self.ink, self.muted, self.grid, *self.series)
 
 
 LOOKS: dict[str, Look] = {
@@ -104,7 +116,8 @@ def label(ax: Axes, look: Look, x: str = "", y: str = "", title: str = "") -> No
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as PNG; the same figure gives the same bytes."""
+    """The figure as PNG, laid out and drawn once; the same figure gives the same bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
@@ -113,21 +126,71 @@ def to_png(figure: Figure) -> bytes:
     with warnings.catch_warnings():
         # Class names in scripts that the typeface lacks are drawn as boxes; the text of a report holds them in full.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
-        figure.draw_without_rendering()
-        for ax in figure.axes:
-            _fold_labels(ax)
-        figure.savefig(stream, format="png", dpi=_DPI, facecolor=figure.get_facecolor(), metadata={"Software": None})
+        _lay_out(figure)
+        # ``savefig`` would lay out and walk through everything twice more before it draws.
+        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return stream.getvalue()
 
 
-def _fold_labels(ax: Axes) -> None:
-    """Break the titles of axes that are laid out into lines no longer than their sides."""
+def to_both(figure: Figure) -> Themed:
+    """A figure in the colours of the light theme as PNG in both themes; what costs time, the layout, is done once."""
+    light = to_png(figure)
+    _repaint(figure, LOOKS["light"], LOOKS["dark"])
+    return Themed(light, to_png(figure))
+
+
+def _repaint(figure: Figure, before: Look, after: Look) -> None:
+    """Give everything in a figure the colours of another theme."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import to_rgb
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+    from matplotlib.text import Text
+
+    others = {to_rgb(old): new for old, new in zip(before.colors, after.colors, strict=True)}
+
+    def other(color: Any) -> Any:
+        """What is no colour of the theme, such as "none", stays; so does how much shines through."""
+        if isinstance(color, str) and color == "none":
+            return color
+        return others.get(to_rgb(color), color)
+
+    for text in figure.findobj(Text):
+        text.set_color(other(text.get_color()))
+    for line in figure.findobj(Line2D):
+        inside, edge = other(line.get_markerfacecolor()), other(line.get_markeredgecolor())
+        line.set(color=other(line.get_color()), markerfacecolor=inside, markeredgecolor=edge)
+    for lines in figure.findobj(LineCollection):
+        lines.set_color([other(color) for color in lines.get_color()])
+    for patch in figure.findobj(Patch):
+        patch.set(facecolor=other(patch.get_facecolor()), edgecolor=other(patch.get_edgecolor()))
+
+
+def _lay_out(figure: Figure) -> None:
+    """Find room for everything, and again where titles turn out to need more lines."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    engine.execute(figure)
+    longer = [_fold_labels(ax) for ax in figure.axes]
+    if any(longer):
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+
+
+def _fold_labels(ax: Axes) -> bool:
+    """Break the titles of axes that are laid out into lines no longer than their sides; whether that changed any."""
     from matplotlib.text import Text
 
     width, height = 0.97 * ax.bbox.width / _DPI, 0.97 * ax.bbox.height / _DPI
     titles = [one for one in ax.get_children() if isinstance(one, Text) and one not in ax.texts]
+    changed = False
     for text, room in ((ax.yaxis.label, height), *((one, width) for one in (ax.xaxis.label, *titles))):
-        text.set_text(folded(text.get_text(), room, float(text.get_fontsize()), bold=text.get_fontweight() == "bold"))
+        before = text.get_text()
+        lines = folded(before, room, float(text.get_fontsize()), bold=text.get_fontweight() == "bold")
+        text.set_text(lines)
+        changed |= lines != before
+    return changed
 
 
 def folded(text: object, inches: float, points: float = 9.5, *, bold: bool = False) -> str:

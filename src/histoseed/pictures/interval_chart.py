@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from histoseed.errors import InputError
-from histoseed.pictures.figures import Theme, dress, folded, label, look_of
+from histoseed.pictures.figures import LOOKS, Themed, dress, folded, label
 from histoseed.pictures.lettering import font
 from histoseed.pictures.panels import NAME_WIDTH, blank_figure, finished
 
@@ -19,18 +19,16 @@ def interval_chart(
     *,
     score: str = "score",
     notice: str = "",
-    theme: Theme = "light",
-) -> bytes:
+) -> Themed:
     """A dot and its interval for each name, the first at the top.
 
     Args:
         rows: Name, value, low, high; the latter NaN where there is no interval.
         score: What the values are.
         notice: What the plot must say above everything.
-        theme: ``light`` or ``dark``.
 
     Returns:
-        PNG bytes.
+        PNG bytes in both themes.
 
     Raises:
         InputError: no row, or a value that is not finite.
@@ -38,7 +36,7 @@ def interval_chart(
     values = np.array([row[1:] for row in rows], dtype=np.float64).reshape(-1, 3)
     if not len(values) or not np.isfinite(values[:, 0]).all():
         raise InputError("There is no value to draw, or one is not finite.", where="interval_chart")
-    look = look_of(theme)
+    look = LOOKS["light"]
     names = [folded(name, NAME_WIDTH) for name, *_ in rows]
     lines = [line for name in names for line in name.split("\n")]
     width = 5.2 + max(font(95).getlength(line) for line in lines) / 720

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import shapely
@@ -11,7 +14,7 @@ from histoseed.errors import InputError
 from histoseed.pictures.colors import UNCLASSIFIED, Colors, colors_of, palette, rgb
 from histoseed.pictures.raster import Picture, checked_labels, checked_picture, resize, resize_labels, visible_labels
 
-__all__ = ["draw_instances", "draw_outlines", "outline_mask"]
+__all__ = ["Strokes", "draw_instances", "draw_outlines", "outline_mask"]
 
 _SHIFT = 4
 """Binary digits after the point in OpenCV's coordinates: a sixteenth of a pixel."""
@@ -180,6 +183,8 @@ def draw_instances(
 ) -> Picture:
     """A copy of the picture with the polygons, boxes and points of a table.
 
+    Which of two lines lies on top follows from their colours, not from the order of the rows.
+
     Args:
         image: (H, W, 3) uint8, what :meth:`Slide.read` gave for a region.
         instances: Objects in level-0 pixels; those outside the picture are skipped.
@@ -205,23 +210,97 @@ def draw_instances(
     if not (np.isfinite([*offset, scale]).all() and scale > 0):
         raise InputError("Offset and scale must be finite, the scale positive.", where=f"{offset}, {scale}")
     out, touched = np.ascontiguousarray(picture.copy()), np.zeros(picture.shape[:2], dtype=np.uint8)
-    shown = instances.select(_visible(instances, offset, scale * zoom, out.shape[:2]))
+    line = cv2.LINE_AA if smooth else cv2.LINE_8
+    disc = thickness + 3 if radius is None else radius
+    for shape in _shapes(instances, offset, scale * zoom, out.shape[:2], colors):
+        shape.draw(out, rgb(shape.color), line, thickness, disc)
+        if casing:
+            shape.draw(touched, (1,), cv2.LINE_8, thickness, disc)
+    return stroked(picture, touched > 0, out[touched > 0]) if casing else out
+
+
+class Strokes:
+    """Outlines on one picture of objects that come in portions: how they are cut changes no pixel.
+
+    They look as :func:`draw_instances` draws them with ``smooth=False`` and ``casing=True``.
+
+    Args:
+        shape: Rows and columns of the picture.
+        offset: x, y of the picture's upper left corner, level-0 pixels.
+        scale: Pixels of the picture in one level-0 pixel.
+        colors: Class name -> "#rrggbb", of every class that will come.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], *, offset: tuple[float, float], scale: float, colors: dict[str, str]
+    ) -> None:
+        self._shape = shape
+        self._offset = offset
+        self._scale = scale
+        self._colors = colors
+        self._touched: dict[str, npt.NDArray[np.uint8]] = {}
+
+    def add(self, instances: Instances) -> None:
+        """Draw some more objects; those outside the picture are skipped."""
+        import cv2
+
+        for shape in _shapes(instances, self._offset, self._scale, self._shape, self._colors):
+            if shape.color not in self._touched:
+                self._touched[shape.color] = np.zeros(self._shape, np.uint8)
+            shape.draw(self._touched[shape.color], (1,), cv2.LINE_8, 1, 4)
+
+    def over(self, picture: Picture) -> Picture:
+        """A copy of the picture (H, W, 3) with the outlines so far."""
+        drawn = np.zeros((*self._shape, 3), np.uint8)
+        touched = np.zeros(self._shape, bool)
+        for color in sorted(self._touched, key=_layer):
+            here = self._touched[color] > 0
+            drawn[here] = rgb(color)
+            touched |= here
+        return stroked(picture, touched, drawn[touched])
+
+
+class _Shape(NamedTuple):
+    """Rings and points of one colour, in OpenCV's coordinates."""
+
+    color: str
+    rings: list[npt.NDArray[np.int32]]
+    centres: list[list[int]]
+
+    def draw(
+        self, canvas: npt.NDArray[np.uint8], ink: tuple[int, ...], line: int, thickness: int, radius: float
+    ) -> None:
+        """Draw onto a canvas, in place."""
+        import cv2
+
+        cv2.polylines(canvas, self.rings, isClosed=True, color=ink, thickness=thickness, lineType=line, shift=_SHIFT)
+        for x, y in self.centres:
+            cv2.circle(canvas, (x, y), round(radius * (1 << _SHIFT)), ink, thickness=-1, lineType=line, shift=_SHIFT)
+
+
+def _shapes(
+    instances: Instances,
+    offset: tuple[float, float],
+    scale: float,
+    shape: tuple[int, int],
+    colors: dict[str, str] | None,
+) -> Iterator[_Shape]:
+    """What is seen of the objects in a picture of so many rows and columns, colour by colour, the lowest first."""
+    shown = instances.select(_visible(instances, offset, scale, shape))
     by_name = palette(shown.classes(), {**shown.colors, **(colors or {})})
     names = np.array([UNCLASSIFIED if name is None else by_name[name] for name in shown.class_name], dtype=object)
-    line = cv2.LINE_AA if smooth else cv2.LINE_8
-    disc = round((thickness + 3 if radius is None else radius) * (1 << _SHIFT))
-    for color in dict.fromkeys(names):
+    for color in sorted(set(names), key=_layer):
         parts = shapely.get_parts(shown.geometry[names == color])
         flat = shapely.get_type_id(parts) == shapely.GeometryType.POINT
         xy, ring = shapely.get_coordinates(shapely.get_rings(parts[~flat]), return_index=True)
-        pixels = _fixed_point(xy, offset, scale * zoom)
+        pixels = _fixed_point(xy, offset, scale)
         rings = np.split(pixels, np.flatnonzero(np.diff(ring)) + 1) if len(pixels) else []
-        centres = _fixed_point(shapely.get_coordinates(parts[flat]), offset, scale * zoom).tolist()
-        for canvas, ink, how in ((out, rgb(color), line), *(((touched, 1, cv2.LINE_8),) if casing else ())):
-            cv2.polylines(canvas, rings, isClosed=True, color=ink, thickness=thickness, lineType=how, shift=_SHIFT)
-            for x, y in centres:
-                cv2.circle(canvas, (x, y), disc, ink, thickness=-1, lineType=how, shift=_SHIFT)
-    return stroked(picture, touched > 0, out[touched > 0]) if casing else out
+        yield _Shape(color, rings, _fixed_point(shapely.get_coordinates(parts[flat]), offset, scale).tolist())
+
+
+def _layer(color: str) -> tuple[bool, str]:
+    """Sorts colours into the order in which they are drawn: those of classes lie on top."""
+    return color != UNCLASSIFIED, color
 
 
 def _zoomed(image: npt.ArrayLike, zoom: int, thickness: int) -> Picture:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from histoseed.pictures.figures import Look, dress, folded, to_png
+from histoseed.pictures.figures import Look, Themed, dress, folded, to_both
 from histoseed.pictures.lettering import font
 
 if TYPE_CHECKING:
@@ -99,14 +99,14 @@ def legend_below(figure: Figure, look: Look, handles: Sequence[Any], names: Sequ
         text.set_text(folded(name, NAME_WIDTH, _LETTERS))
 
 
-def finished(figure: Figure, look: Look, notice: str) -> bytes:
-    """The figure as PNG, with what must not be overlooked above it.
+def finished(figure: Figure, look: Look, notice: str) -> Themed:
+    """The figure as PNG in both themes, with what must not be overlooked above it.
 
     Args:
-        figure: All panels drawn.
-        look: Colours.
+        figure: All panels drawn, in the light theme.
+        look: The light theme.
         notice: For instance that weights are random; empty where there is nothing to say.
     """
     if notice:
         figure.suptitle(notice, x=0.01, ha="left", color=look.series[1], fontsize=11.5, fontweight="bold")
-    return to_png(figure)
+    return to_both(figure)

@@ -36,11 +36,11 @@ def why_not_for(task: Task, decoder: str) -> str | None:
     >>> why_not_for("semantic", "skip") is None
     True
     >>> why_not_for("semantic", "stardist")
-    'its maps are rays from the middle of single nuclei, and areas have none: leave --decoder out'
+    'its maps are rays from the middle of single nuclei, and areas have none: leave --decoder out, or say skip'
     """
     kind = kind_of(decoder)
     if task == "semantic" and decoder in _OF_NUCLEI:
-        return f"{_OF_NUCLEI[decoder]}, and areas have none: leave --decoder out"
+        return f"{_OF_NUCLEI[decoder]}, and areas have none: leave --decoder out, or say skip"
     if task == "instance" and kind.task != "instance":
         return "it tells areas apart and finds no nuclei: use --task semantic"
     return None
@@ -68,7 +68,7 @@ def why_not(card: EncoderCard, decoder: str, method: str) -> str | None:
     """
     kind_of(decoder)
     if method not in METHODS:
-        return f"there is no method {method!r}; methods are {', '.join(METHODS)}"
+        return f"there is no method {method!r}: use one of {', '.join(METHODS)}"
     if card.family == "bundled" and method == "lora":
         return "the bundled encoder is made of convolutions, and LoRA changes linear layers: use full, it is small"
     if method == "adapter":

@@ -87,6 +87,11 @@ class SkipDecoder(nn.Module):
         Returns:
             (N, outputs, H, W) float: the raw maps at the image's resolution; half of it with a grid of 2, rounded up.
         """
+        maps: torch.Tensor = self.head(self.hidden(image, features))
+        return maps
+
+    def hidden(self, image: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
+        """The features that the head reads its maps from: (N, ``widths[-1]``, H, W); see :meth:`forward`."""
         height, width = image.shape[-2:]
         deep_first = features[::-1]
         fine = self.image_fine(image)
@@ -104,5 +109,4 @@ class SkipDecoder(nn.Module):
         assert x is not None  # noqa: S101 - the loop runs four times
         if self.fuse is not None:
             x = self.fuse(torch.cat([_resized(x, (height, width)), fine], 1))
-        maps: torch.Tensor = self.head(x)
-        return maps
+        return x

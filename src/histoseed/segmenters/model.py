@@ -100,17 +100,24 @@ class Segmenter(nn.Module):
         return self.decode(images, self.encoder(images))
 
     @torch.inference_mode()
-    def predict(self, images: torch.Tensor, *, dtype: torch.dtype = torch.float32) -> DenseMaps:
+    def predict(
+        self,
+        images: torch.Tensor,
+        *,
+        dtype: torch.dtype = torch.float32,
+        features: list[torch.Tensor] | None = None,
+    ) -> DenseMaps:
         """Maps of a batch, in evaluation mode.
 
         Args:
             images: (N, 3, H, W) RGB float in [0, 1], on any device.
             dtype: Precision of the network: float32, or bfloat16 where the processor has it.
+            features: The encoder's maps of these images, where they are at hand.
         """
         device = next(self.parameters()).device
         with _precision(device, dtype):
             given = images.to(device, memory_format=torch.channels_last)
-            features = self.encoder(given)
+            features = self.encoder(given) if features is None else features
             raw = self.decode(given, features)
         maps = self.representation.activated(raw.float(), self.map_classes, self.decoder)
         if self.classifier is None:

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from skimage.measure import label
 from skimage.segmentation import watershed
 
+from histoseed.geometry.components import Labels, Mask, components, fill_holes
+
 __all__ = ["Floats", "Labels", "Mask", "components", "fill_holes", "flood", "kept", "largest_parts"]
 
 Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int32]
-Mask = npt.NDArray[np.bool_]
 
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
@@ -29,24 +29,6 @@ def kept(area: npt.NDArray[np.integer], least: float) -> Labels:
     number = np.zeros(len(area), np.int32)
     number[keep] = np.arange(1, keep.sum() + 1, dtype=np.int32)
     return number
-
-
-def components(mask: Mask, *, connectivity: int) -> tuple[Labels, Labels]:
-    """Label image of the components and their areas; entry 0 is what the mask leaves out."""
-    _, labels, table, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S
-    )
-    return np.asarray(labels, dtype=np.int32), np.asarray(table[:, cv2.CC_STAT_AREA], dtype=np.int32)
-
-
-def fill_holes(mask: Mask, largest: float) -> Mask:
-    """Fill holes of fewer than ``largest`` pixels. (H, W) -> (H, W)."""
-    holes, area = components(~mask, connectivity=4)
-    small = area < largest
-    small[0] = False
-    # What touches the border of the image may go on outside: it is no hole.
-    small[np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])] = False
-    return mask | np.take(small, holes) if small.any() else mask
 
 
 def flood(energy: Floats, markers: Labels, mask: Mask) -> Labels:

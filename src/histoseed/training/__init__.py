@@ -3,8 +3,9 @@
 from histoseed.training.augment import Augmentation, StainStyle, augment, recolour, stain_style
 from histoseed.training.balance import picture_weights, sampling_weights
 from histoseed.training.crops import Crop, Picture, draw_crop
-from histoseed.training.loop import History, measured_quality, train
+from histoseed.training.loop import History, train
 from histoseed.training.losses import representation_loss
+from histoseed.training.measuring import Gauge, measured_quality
 from histoseed.training.plan import TrainingPlan
 from histoseed.training.quality import quality_of
 from histoseed.training.sampling import nested_draw
@@ -14,6 +15,7 @@ from histoseed.training.start_share import keep_of_start
 __all__ = [
     "Augmentation",
     "Crop",
+    "Gauge",
     "History",
     "Picture",
     "Selection",

@@ -1,18 +1,19 @@
 """The training loop, top to bottom: draw a batch, one step of AdamW, average the weights, measure, keep a checkpoint.
 
 Every random choice of step ``i`` comes from a generator seeded with ``(seed, i)``. A run that is interrupted therefore
-needs its tensors and its step number, nothing else, to end with the weights of an uninterrupted one.
+needs its tensors and its step number, nothing else, to end with the weights of an uninterrupted one. Ctrl-C writes the
+checkpoint of the last whole step; a machine that dies loses what came after the last regular one.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +26,18 @@ from histoseed.encoders import EmbeddingCache
 from histoseed.errors import InputError
 from histoseed.files import write_bytes
 from histoseed.segmenters import Segmenter
+from histoseed.segmenters.methods import STORING, with_branch
 from histoseed.training.augment import augment
 from histoseed.training.balance import draw_index, picture_weights
 from histoseed.training.crops import Crop, Picture, draw_crop
+from histoseed.training.interrupts import Interrupts
+from histoseed.training.measuring import Gauge
 from histoseed.training.plan import TrainingPlan
-from histoseed.training.quality import Quality, quality_of
+from histoseed.training.quality import quality_of
 from histoseed.training.teaching import Batch, Teaching
 from histoseed.training.views import FeatureStore
 
-__all__ = ["History", "measured_quality", "train"]
+__all__ = ["History", "train"]
 
 History = list[dict[str, float | None]]
 """One row a step: step, loss, its parts, learning rate, and where it was measured ``pq`` (of a semantic model ``dice``,
@@ -60,8 +64,8 @@ def train(
         plan: Settings.
         validation: Pictures kept apart. With them the averaged weights of the best measurement are kept, without them
             those of the last step, and the quality is measured on the training pictures.
-        checkpoint: File to resume from, if it is there, and to write.
-        cache: Where features of a frozen encoder are kept between runs.
+        checkpoint: File to resume from, if it is there, and to write: regularly, and at a :class:`KeyboardInterrupt`.
+        cache: Where features of an encoder that does not train are kept between runs.
         dtype: Precision of the forward pass; the weights stay float32.
         start: The trained model that training starts from, on the same device. Where points and boxes say nothing, what
             it knew is kept; for outlines it is not looked at.
@@ -77,50 +81,76 @@ def train(
         raise InputError("There is nothing to train on: no annotated patch was given.")
     device = next(model.parameters()).device
     _check_prepared(model, plan)
-    frozen = plan.method == "frozen"
-    _ = model.encoder.freeze() if frozen else model.encoder.unfreeze()
+    _ = model.encoder.freeze() if plan.method == "frozen" else model.encoder.unfreeze()
     weights = picture_weights(pictures, len(model.card.classes), plan.balance)
-    store = FeatureStore(model, pictures, plan, cache=cache, weights=weights) if frozen else None
-    teaching = Teaching(model, pictures, start, frozen=frozen)
+    stores = plan.method in STORING
+    store = FeatureStore(model, pictures, plan, cache=cache, weights=weights) if stores else None
+    teaching = Teaching(model, pictures, start)
     quality = quality_of(model.card.task, [*pictures, *validation])
-    state = _State(model, plan, checkpoint)
+    gauge = Gauge(model, validation or pictures, plan, dtype, quality=quality, cache=cache)
+    interrupts = Interrupts()
+    state = _State(model, plan, checkpoint, interrupts)
     precision = nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
 
-    for step in range(state.step, plan.steps):
+    look_back = partial(_look_back, state, gauge, quality.key, on_step, keep_best=bool(validation))
+
+    def take_step(step: int) -> None:
         rng = np.random.default_rng([plan.seed, step])
         model.train()
         for group in state.optimizer.param_groups:
             group["lr"] = plan.rate(step)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(int(rng.integers(2**62)))
-            images, crops, features = store.batch(rng) if store else (*_draw_batch(pictures, plan, rng, weights), None)
+            images, crops, stored = store.batch(rng) if store else (*_draw_batch(pictures, plan, rng, weights), None)
             given = images.to(device, memory_format=torch.channels_last)
+            stored = None if stored is None else [f.to(device) for f in stored]
             with precision:
-                features = model.encoder(given) if features is None else [f.to(device) for f in features]
-                maps, before = model.decode(given, features), teaching.known_before(given, features)
+                features = model.encoder(given) if stored is None else with_branch(model.encoder, given, stored)
+                maps, before = model.decode(given, features), teaching.known_before(given, stored)
         loss, parts = teaching.loss(Batch(given, crops, features, maps), before, int(rng.integers(2**62)))
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(state.trained, plan.clip)
-        state.optimizer.step()
-        state.average(step)
-
         row: dict[str, float | None] = {"step": step + 1, "loss": float(loss.detach()), **parts}
         row |= {"learning_rate": plan.rate(step), quality.key: None}
-        last = step + 1 == plan.steps
-        if last or (step + 1) % plan.report_every == 0:
-            with state.averaged():
-                row[quality.key] = measured_quality(model, validation or pictures, plan, dtype, quality=quality)
-            if validation:
-                state.keep_best(row[quality.key])
-        state.history.append(row)
-        if on_step is not None:
-            on_step(row)
-        if last or (step + 1) % plan.checkpoint_every == 0:
-            state.save(step + 1)
+        state.take(step, row)
+
+    with interrupts:
+        try:
+            if state.unmeasured:  # the interruption came while the last step was looked at
+                look_back()
+            for step in range(state.step, plan.steps):
+                take_step(step)
+                look_back()
+        except KeyboardInterrupt:
+            with interrupts.held():
+                state.save()
+            raise
     state.finish()
     model.eval()
     return state.history
+
+
+def _look_back(
+    state: _State,
+    gauge: Gauge,
+    key: str,
+    on_step: Callable[[dict[str, float | None]], None] | None,
+    *,
+    keep_best: bool,
+) -> None:
+    """Measure the step that was taken, tell it, keep a checkpoint."""
+    row, plan = state.history[-1], state.plan
+    if state.unmeasured:
+        with state.averaged():
+            row[key] = gauge.score()
+        if keep_best:
+            state.keep_best(row[key])
+        state.unmeasured = False
+    if on_step is not None:
+        on_step(row)
+    if state.step == plan.steps or state.step % plan.checkpoint_every == 0:
+        state.save()
 
 
 def _check_prepared(model: Segmenter, plan: TrainingPlan) -> None:
@@ -146,43 +176,11 @@ def _draw_batch(
     return augment(images, plan.augmentation, rng), crops
 
 
-def measured_quality(
-    model: Segmenter,
-    pictures: Sequence[Picture],
-    plan: TrainingPlan,
-    dtype: torch.dtype,
-    *,
-    quality: Quality | None = None,
-) -> float | None:
-    """Mean quality over at most 16 upright crops, their annotated area only; None where all are empty.
-
-    Args:
-        model: It ends in evaluation mode.
-        pictures: One crop of each of the first 16.
-        plan: Side of the crops, seed of their place.
-        dtype: Precision of the forward pass.
-        quality: What is measured; None is what :func:`histoseed.training.quality_of` says: panoptic quality, detection
-            F1 where nothing is outlined, or the mean Dice of areas.
-    """
-    model.eval()
-    quality = quality or quality_of(model.card.task, pictures)
-    rng = np.random.default_rng(plan.seed)
-    scores: list[float] = []
-    for picture in pictures[:16]:
-        crop = draw_crop(picture, plan.crop, rng, scale=(1.0, 1.0), turn=False)
-        images = torch.from_numpy(crop.image).permute(2, 0, 1)[None].float() / 255
-        maps = model.predict(images, dtype=dtype).image(0)
-        score = quality.measure(crop, maps, model.card)
-        if np.isfinite(score):
-            scores.append(score)
-    return float(np.mean(scores)) if scores else None
-
-
 class _State:
     """What changes from step to step: weights, their average, the optimiser, the history."""
 
-    def __init__(self, model: Segmenter, plan: TrainingPlan, checkpoint: Path | None) -> None:
-        self.model, self.plan, self.path = model, plan, checkpoint
+    def __init__(self, model: Segmenter, plan: TrainingPlan, checkpoint: Path | None, interrupts: Interrupts) -> None:
+        self.model, self.plan, self.path, self.interrupts = model, plan, checkpoint, interrupts
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.trained, lr=plan.learning_rate, weight_decay=plan.weight_decay, betas=(0.9, 0.98)
@@ -197,9 +195,19 @@ class _State:
         self.best: dict[str, torch.Tensor] = {}
         self.best_score = -1.0
         self.step = 0
+        self.unmeasured = False
         self.history: History = []
         if checkpoint is not None and checkpoint.is_file():
             self._load(checkpoint)
+
+    def take(self, step: int, row: dict[str, float | None]) -> None:
+        """Follow the gradients; all that a checkpoint holds changes at once."""
+        with self.interrupts.held():
+            self.optimizer.step()
+            self.average(step)
+            self.history.append(row)
+            self.step = step + 1
+            self.unmeasured = self.step == self.plan.steps or self.step % self.plan.report_every == 0
 
     @torch.no_grad()
     def average(self, step: int) -> None:
@@ -211,14 +219,31 @@ class _State:
             else:
                 self.mean[key].copy_(value)
 
-    def averaged(self) -> _Swap:
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
         """Context in which the model has the averaged weights."""
-        return _Swap(self.tracked, self.mean)
+        swapped = False
+        try:
+            with self.interrupts.held():
+                self._swap()
+                swapped = True
+            yield
+        finally:
+            if swapped:
+                with self.interrupts.held():
+                    self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for key, value in self.tracked.items():
+            kept = value.detach().clone()
+            value.data.copy_(self.mean[key])
+            self.mean[key].copy_(kept)
 
     def keep_best(self, score: float | None) -> None:
         if score is not None and score > self.best_score:
-            self.best_score = score
             self.best = {k: v.clone() for k, v in self.mean.items()}
+            self.best_score = score  # only now: an interruption before it measures again
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -228,14 +253,16 @@ class _State:
     def _identity(self) -> str:
         return sha256(json.dumps(asdict(self.plan), sort_keys=True).encode()).hexdigest()
 
-    def save(self, step: int) -> None:
-        if self.path is None:
+    def save(self) -> None:
+        """Write the checkpoint: the file is the new one or the old one, whatever happens."""
+        if self.path is None or not self.step:
             return
         tensors = {f"model/{k}": v.detach() for k, v in self.tracked.items()}
         tensors |= {f"mean/{k}": v for k, v in self.mean.items()} | {f"best/{k}": v for k, v in self.best.items()}
         for i, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{i}/{k}": v for k, v in values.items()}
-        facts = {"step": step, "best": self.best_score, "plan": self._identity(), "history": self.history}
+        facts = {"step": self.step, "best": self.best_score, "plan": self._identity(), "history": self.history}
+        facts["unmeasured"] = self.unmeasured
         tensors = {k: v.cpu().contiguous() for k, v in tensors.items()}
         write_bytes(self.path, save(tensors, metadata={"facts": json.dumps(facts)}))
 
@@ -258,23 +285,4 @@ class _State:
                 getattr(self, kind)[name] = value.to(self.tracked[name].device)
         self.optimizer.load_state_dict(optimizer)
         self.step, self.best_score, self.history = facts["step"], facts["best"], facts["history"]
-
-
-class _Swap:
-    """Exchange two sets of tensors on entering and on leaving."""
-
-    def __init__(self, live: dict[str, Any], other: dict[str, torch.Tensor]) -> None:
-        self.live, self.other = live, other
-
-    @torch.no_grad()
-    def _exchange(self) -> None:
-        for key, value in self.live.items():
-            kept = value.detach().clone()
-            value.data.copy_(self.other[key])
-            self.other[key].copy_(kept)
-
-    def __enter__(self) -> None:
-        self._exchange()
-
-    def __exit__(self, *exception: object) -> None:
-        self._exchange()
+        self.unmeasured = facts.get("unmeasured", False)

@@ -27,9 +27,10 @@ class TrainingPlan:
         weight_decay: Of AdamW (Loshchilov & Hutter, 2019).
         clip: Largest norm of the gradient.
         ema: Decay of the moving average of the weights; the average is what is kept.
-        method: "frozen" trains the decoder on stored features, "full" the encoder as well, any other what
-            :func:`histoseed.segmenters.prepare` says; the model must be prepared for it.
-        views: Fixed augmented views of each patch whose features are stored ("frozen" only).
+        method: "frozen" trains the decoder on stored features, "side-branch" a small network beside it, "full" the
+            encoder as well, any other what :func:`histoseed.segmenters.prepare` says; the model must be prepared for
+            it.
+        views: Fixed augmented views of each patch whose features are stored ("frozen" and "side-branch" only).
         seed: Of every random choice.
         report_every: Steps between two measurements of panoptic quality.
         checkpoint_every: Steps between two checkpoints.

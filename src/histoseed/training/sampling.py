@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histoseed.errors import InputError
+from histoseed.wording import agreed
 
 __all__ = ["nested_draw"]
 
@@ -34,7 +35,7 @@ def nested_draw(groups: Sequence[str], objects: npt.ArrayLike, count: int, seed:
     """
     numbers = np.asarray(objects)
     if not 1 <= count <= len(groups):
-        what = f"{count} patches were asked for; the data set gives {len(groups)}."
+        what = f"{agreed('{count} {patch was|patches were} asked for', count)}; the data set gives {len(groups):,}."
         raise InputError(what, where="--patches", fix=f"Ask for 1 to {len(groups)}.")
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(groups))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from histoseed.errors import InputError
 from histoseed.training.sampling import nested_draw
+from histoseed.wording import agreed
 
 __all__ = ["Selection", "diverse_order", "select_crops", "uncertain_order"]
 
@@ -193,7 +194,8 @@ def _gains(
 
 def _check_count(count: int, available: int) -> None:
     if not 1 <= count <= available:
-        what = f"{count} patches were asked for; there are {available}."
+        asked = agreed("{count} {patch was|patches were} asked for", count)
+        what = f"{asked}; there {agreed('{is|are} {count}', available)}."
         raise InputError(what, where="--patches", fix=f"Ask for 1 to {available}.")
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
+from histoseed.encoders import EmbeddingCache
 from histoseed.segmenters import Segmenter, mix_with
 from histoseed.training.crops import Picture
-from histoseed.training.loop import measured_quality
+from histoseed.training.measuring import measured_quality
 from histoseed.training.plan import TrainingPlan
 
 __all__ = ["KNOWN", "SHARE", "keep_of_start"]
@@ -29,6 +30,7 @@ def keep_of_start(
     share: float | None = None,
     validation: Sequence[Picture] = (),
     dtype: torch.dtype = torch.float32,
+    cache: EmbeddingCache | None = None,
 ) -> float:
     """Average an adapted model with its start, in place, where that is known to help.
 
@@ -45,18 +47,19 @@ def keep_of_start(
         share: Weight of the start, 0 to 1; None decides by the rule, or by ``validation`` where there is any.
         validation: Pictures kept apart.
         dtype: Precision of the forward pass.
+        cache: Where features of an encoder that does not train are kept.
 
     Returns:
         The weight of the start.
     """
     if share is None:
-        before = measured_quality(start, validation or pictures, plan, dtype) or 0.0
-        after = measured_quality(model, validation or pictures, plan, dtype) or 0.0
+        before = measured_quality(start, validation or pictures, plan, dtype, cache=cache) or 0.0
+        after = measured_quality(model, validation or pictures, plan, dtype, cache=cache) or 0.0
         share = SHARE if before >= KNOWN * after else 0.0
         if validation and share:
             adapted = {key: value.clone() for key, value in model.state_dict().items()}
             mix_with(model, start, share)
-            if (measured_quality(model, validation, plan, dtype) or 0.0) >= after:
+            if (measured_quality(model, validation, plan, dtype, cache=cache) or 0.0) >= after:
                 return share
             model.load_state_dict(adapted)
             return 0.0

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from histoseed.segmenters import Segmenter
+from histoseed.segmenters.methods import with_branch
 from histoseed.training.crops import Crop, Picture
 from histoseed.training.objectives import cell_class_loss, mark_batch, mark_losses, objective_of
 
@@ -43,23 +44,29 @@ class Teaching:
         pictures: What it is trained on; kinds of annotation that they do not have have no part in the loss.
         start: The trained model that training starts from, on the same device. Where points and boxes say nothing, what
             it knew is kept; for outlines it is not looked at.
-        frozen: The encoder stays that of the start.
     """
 
-    def __init__(self, model: Segmenter, pictures: Sequence[Picture], start: Segmenter | None, *, frozen: bool) -> None:
+    def __init__(self, model: Segmenter, pictures: Sequence[Picture], start: Segmenter | None) -> None:
         self._model = model
         self._outlines = any(picture.background is None for picture in pictures)
         self._points = any(len(picture.marks.points) for picture in pictures)
         self._boxes = any(len(picture.marks.boxes) for picture in pictures)
         self._start = start.eval() if start is not None and (self._points or self._boxes) else None
-        self._frozen = frozen
 
     @torch.no_grad()
-    def known_before(self, images: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor | None:
-        """Raw maps of the start for a batch; None where they are not needed."""
+    def known_before(self, images: torch.Tensor, stored: list[torch.Tensor] | None) -> torch.Tensor | None:
+        """Raw maps of the start for a batch; None where they are not needed.
+
+        Args:
+            images: (B, 3, S, S) in [0, 1].
+            stored: Features of the encoder alone, where it stays that of the start and they are at hand.
+        """
         if self._start is None:
             return None
-        return self._start.decode(images, features) if self._frozen else self._start(images)
+        if stored is None:
+            known: torch.Tensor = self._start(images)
+            return known
+        return self._start.decode(images, with_branch(self._start.encoder, images, stored))
 
     def loss(self, batch: Batch, before: torch.Tensor | None, seed: int) -> tuple[torch.Tensor, dict[str, float]]:
         """The scalar to minimise, and its parts by name.

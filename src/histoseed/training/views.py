@@ -12,6 +12,7 @@ import torch
 
 from histoseed.encoders import EmbeddingCache, embed
 from histoseed.segmenters import Segmenter
+from histoseed.segmenters.methods import trunk_of
 from histoseed.training.augment import augment
 from histoseed.training.crops import Crop, Picture, draw_crop
 from histoseed.training.plan import TrainingPlan
@@ -33,7 +34,7 @@ class FeatureStore:
     """Views of annotated pictures with the features of a frozen encoder, in memory as float16.
 
     Args:
-        model: Its encoder makes the features.
+        model: Its encoder makes the features; what trains beside it (a side branch) has no part in them.
         pictures: Annotated pictures. One larger than a crop gets proportionally more views.
         plan: Number of views, crop size, augmentation, seed. View 0 of each picture is upright and unchanged.
         cache: Features found here are not computed again.
@@ -53,7 +54,7 @@ class FeatureStore:
         counts = [_views_of(picture, plan) for picture in pictures]
         self._weights = None if weights is None else np.repeat(weights / counts, counts)
         drawn = [_draw_view(picture, i, v, plan) for i, picture in enumerate(pictures) for v in range(counts[i])]
-        maps = embed(model.encoder.eval(), [image for _, image in drawn], cache=cache)
+        maps = embed(trunk_of(model.encoder.eval()), [image for _, image in drawn], cache=cache)
         self._views = [
             _View(crop, image, [torch.from_numpy(m) for m in levels])
             for (crop, image), levels in zip(drawn, maps, strict=True)

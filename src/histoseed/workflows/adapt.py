@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from histoseed.datasets import Dataset, read_dataset
-from histoseed.encoders import choose_encoder, get_card
+from histoseed.encoders import get_card
 from histoseed.errors import InputError
 from histoseed.geometry import known_mpp
+from histoseed.wording import counted
 from histoseed.workflows.adaptation import (
     ADDING,
     Select,
@@ -21,12 +22,14 @@ from histoseed.workflows.adaptation import (
     decoder_kind,
     fit,
     lessons_of,
+    named_encoder,
     new_model,
     order_by,
     seen_before,
     stain_pictures,
     start_model,
     task_options,
+    usual_method,
     write_model,
 )
 from histoseed.workflows.memory import explains_memory, recompute_activations, smaller_steps
@@ -115,8 +118,8 @@ def adapt(
             architecture of ``skip``. None takes that of the start, else ``skip``. A start gives its decoder, so that
             any other begins with the encoder alone.
         method: A name of :data:`histoseed.segmenters.METHODS`: ``frozen`` trains the decoder on stored features of
-            fixed augmented views, ``full`` everything. None takes ``full`` where the start is a trained model with the
-            small bundled encoder, else ``frozen``.
+            fixed augmented views, ``side-branch`` a small network beside them, ``full`` everything. None takes ``full``
+            where the start is a trained model with the small bundled encoder, else ``frozen``.
         classifier: Where classes come from: ``map``: a map of the decoder; ``tokens``: the encoder's tokens in the box
             of each cell, as in CellViT++. None takes that of the start, else ``map``.
         decoder_options: Fields of the decoder's entry in ``model.json`` that differ from its defaults.
@@ -155,12 +158,12 @@ def adapt(
         raise InputError(f"{model_mpp} microns per pixel are not believable.", where="model_mpp", fix=fix)
     if start_share is not None and not 0 <= start_share <= 1:
         raise InputError(f"A share of {start_share}.", where="--start-share", fix="Give a number from 0 to 1.")
+    chosen = named_encoder(encoder, weights, start=start, task=task, decoder=decoder, method=method)
     data = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
     place = choose_device(device)
     precision = choose_dtype(dtype, place)
-    chosen = choose_encoder(encoder, weights)
     first = start_model(encoder, chosen.weights, start, decoder, task)
-    seen = seen_before(encoder, weights, chosen, first)
+    seen = seen_before(encoder, chosen, first)
     task = first.card.task if first else task or "instance"
     kind = first.card.decoder.kind if first else decoder_kind(task, decoder)
     body = decoder_body(encoder, chosen.weights, kind)
@@ -168,7 +171,7 @@ def adapt(
     scale = model_mpp or (first.card.mpp if first else MODEL_MPP)
     if method is None:
         trained = first or body
-        method = "full" if trained is not None and trained.card.encoder.name == "bundled" else "frozen"
+        method = usual_method(None if trained is None else trained.card.encoder.name)
     options = decoder_options if first else task_options(task, data, decoder_options)
     parts = choose_parts(card, first, kind, method, options, method_options)
     if start_share and method in ADDING:
@@ -242,7 +245,7 @@ def adapt(
             start_share=start_share,
             dtype=precision,
             told=told,
-            title=f"Adapting {encoder} to {data.name} ({len(pictures)} patches)",
+            title=f"Adapting {encoder} to {data.name} ({counted(len(pictures), 'patch')})",
         )
         write_model(model, run, made, annotated)
         run.path("checkpoint.safetensors").unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from histoseed.datasets import CROP_UM, OBJECT_KINDS, Crop, Dataset, Patch, anno
 from histoseed.datasets.numbering import label_ids
 from histoseed.errors import DatasetError, InputError
 from histoseed.slides import Stain
+from histoseed.wording import agreed
 from histoseed.workflows.known_area import known_area
 from histoseed.workflows.patches import needed_mpp
 
@@ -136,7 +137,8 @@ def _drawn(  # noqa: PLR0917 - one caller
             shown.append(_kinds_of(training.objects(crop.patch_id), patches[-1], window))
             found += shown[-1].total()
     if nuclei is not None and found < nuclei:
-        what = f"{nuclei:,} nuclei were asked for; all crops of the data set show {found:,}."
+        asked = agreed("{count} {nucleus was|nuclei were} asked for", nuclei)
+        what = f"{asked}; all crops of the data set show {found:,}."
         raise InputError(what, where="--nuclei", fix=f"Ask for 1 to {found}, or leave it out.")
     return patches, sources, shown
 

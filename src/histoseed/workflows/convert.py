@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from histoseed.annotations import Instances
+import numpy as np
+
+from histoseed.annotations import Instances, Rectangles, rectangles_as_boxes
 from histoseed.annotations.formats import (
     FORMATS,
+    IGNORE_CLASS,
     AnnotatedImage,
     Format,
     ReadOptions,
@@ -21,6 +24,8 @@ from histoseed.annotations.formats import (
     named_format,
 )
 from histoseed.annotations.json_files import read_json
+from histoseed.datasets.importers.geojson import REGION_CLASSES
+from histoseed.datasets.intake.remarks import Remarks, noted
 from histoseed.errors import InputError, OutputError
 from histoseed.geometry import Region
 from histoseed.settings import Settings, read_settings
@@ -46,6 +51,7 @@ def convert(
     size: tuple[int, int] | None = None,
     image: Path | str | None = None,
     classes: Path | str | None = None,
+    boxes: bool = False,
     overwrite: bool = False,
     settings: Settings | None = None,
 ) -> dict[str, Any]:
@@ -60,6 +66,7 @@ def convert(
         size: Width and height of the images, where the format does not state them.
         image: The one image that is annotated; its name, size and microns per pixel are taken.
         classes: JSON file ``{"key": "class name"}`` for formats that hold numbers.
+        boxes: Outlines of objects that are upright rectangles are boxes.
         overwrite: Replace a file, or a folder in which every file gets a successor.
         settings: Limits; read from the environment when left out.
 
@@ -90,7 +97,9 @@ def convert(
     if not images:
         raise InputError("The source holds no image.", where=source)
     images = _completed(images, size, pictured, source)
-    notes += [*_unmet(names, images), *_outside(images)]
+    drawn = found != _DATASET and "box" in FORMATS[found].holds
+    images, told = _boxed(images, boxes=boxes, drawn=drawn)
+    notes += [*told, *_unmet(names, images), *_outside(images)]
     keys: dict[str, str] = {}
     for key, name in names.items():
         keys.setdefault(name, key)
@@ -186,11 +195,13 @@ def _read_files(
     images: list[AnnotatedImage] = []
     others = len(files) - len(mine)
     notes = [f"{folder}: {agreed('{count} other {file was|files were} passed over.', others)}"] if others else []
+    remarks = Remarks("file")
     for path, one in formats.items():
         more, said = one.read(path, options)
         images += more
-        notes += [sentence if path.name in sentence else f"{path.name}: {sentence}" for sentence in said]
-    return names[0], images, notes
+        for remark in map(noted, said):
+            remarks.add(remark.text, path.name, remark.count)
+    return names[0], images, [*notes, *remarks.sentences()]
 
 
 def _completed(
@@ -214,6 +225,25 @@ def _completed(
         mpp = out[0].mpp if pictured.mpp is None else pictured.mpp
         out = [replace(out[0], name=pictured.name, mpp=mpp, pixels=pictured.pixels)]
     return out
+
+
+def _boxed(images: Sequence[AnnotatedImage], *, boxes: bool, drawn: bool) -> tuple[list[AnnotatedImage], list[str]]:
+    """The images with their rectangles as boxes where that was asked for; else a sentence where most are rectangles.
+
+    Masks of pixels (``drawn`` is false) are what they are, whatever they look like: nothing is said about them.
+    """
+    seen = Rectangles()
+    out = []
+    for one in images:
+        table = one.instances
+        marks_area = np.isin(table.class_name.astype(str), (*REGION_CLASSES, IGNORE_CLASS))
+        seen.add(one.name, table.select(~marks_area))
+        kind = np.where(marks_area, table.kind, rectangles_as_boxes(table).kind)
+        out.append(replace(one, instances=replace(table, kind=kind)) if boxes else one)
+    if boxes:
+        return out, [] if seen.count else ["No outline is an upright rectangle, so that --boxes changes nothing."]
+    text = seen.sentence("outlines: if they are boxes around objects, say --boxes")
+    return out, [f"{agreed(text, seen.count)}."] if drawn and seen.mostly else []
 
 
 def _unmet(names: Mapping[str, str], images: Sequence[AnnotatedImage]) -> list[str]:

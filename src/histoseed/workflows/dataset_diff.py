@@ -126,7 +126,7 @@ def diff_data(
         HistoseedError: as :func:`diff_datasets`.
     """
     if pictures < 0:
-        raise InputError(f"{pictures} patches on a picture.", where="pictures", fix="Give 0 or more.")
+        raise InputError(f"{pictures:,} patches on a picture.", where="pictures", fix="Give 0 or more.")
     if out is not None:
         _check_out(out, overwrite=overwrite)
     first, second = read_dataset(a), read_dataset(b)

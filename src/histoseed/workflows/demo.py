@@ -169,16 +169,16 @@ def _report(run: Run, facts: Mapping[str, Any], data: Mapping[str, Dataset], mod
     report.table(["score on the measuring crop", "before", "after", "change"], rows)
     report.text(facts["verdict"])
     report.note(
-        f"Protocol “{facts['protocol']}”, {facts['measured_on']} nuclei of one crop, kept apart: one nucleus more or "
-        "less moves detection F1 by about three points, and one crop of the same picture says nothing about other "
-        "slides. The outlines were not drawn by a pathologist. The picture states no resolution; "
+        f"Protocol “{facts['protocol']}”, {counted(facts['measured_on'], 'nucleus')} of one crop, kept apart: one "
+        "nucleus more or less moves detection F1 by about three points, and one crop of the same picture says nothing "
+        "about other slides. The outlines were not drawn by a pathologist. The picture states no resolution; "
         f"{ASSUMED_MPP} micrometres per pixel are assumed."
     )
     _measuring_crop(report, data["measure"], model, device)
     report.section("The whole picture")
     report.figure(
         run.path("overlay.png").read_bytes(),
-        f"{facts['objects']} nuclei found by the adapted model.",
+        f"{counted(facts['objects'], 'nucleus')} found by the adapted model.",
         "The immunohistochemistry picture with an outline around every nucleus that was found.",
     )
     report.section("What it learned from")
@@ -186,7 +186,7 @@ def _report(run: Run, facts: Mapping[str, Any], data: Mapping[str, Dataset], mod
         [
             (
                 draw_outlines(patch.image, patch.labels, OUTLINE, thickness=2, zoom=4),
-                f"{patch.patch_id}: {len(patch.label_ids)} nuclei",
+                f"{patch.patch_id}: {counted(len(patch.label_ids), 'nucleus')}",
                 f"Annotated crop {patch.patch_id} with outlines.",
             )
             for patch in data["adapt"]

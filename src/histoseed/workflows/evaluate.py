@@ -15,6 +15,7 @@ from histoseed.datasets import Dataset, read_dataset
 from histoseed.errors import DatasetError, InputError
 from histoseed.files import write_text
 from histoseed.metrics import DEFAULT_RADIUS_UM, get_protocol
+from histoseed.wording import agreed
 from histoseed.workflows.area_evaluation import AreaEvaluation, is_semantic
 from histoseed.workflows.evaluate_areas import evaluate_areas
 from histoseed.workflows.evaluation import (
@@ -201,20 +202,20 @@ def _result(
     n, seed = facts["resamples"], facts["seed"]
     intervals = tally.intervals(n=n, seed=seed)
     unit = group_unit(dataset)
-    seen, noted = _remarks(dataset, subject, tally)
+    seen = _remarks(dataset, subject, tally)
     names = side_names([subject for subject, _ in entrants])
     comparison = None
     if len(entrants) > 1:
         other, other_tally = entrants[1]
-        their_warnings, their_notes = _remarks(dataset, other, other_tally)
+        theirs = _remarks(dataset, other, other_tally)
         comparison = Comparison(
             name=names[1],
             facts=other.facts(),
             accumulator=other_tally.scores,
             intervals=other_tally.intervals(n=n, seed=seed),
             differences=tally.differences(other_tally, n=n, seed=seed),
-            warnings=their_warnings,
-            notes=their_notes,
+            warnings=theirs.warnings,
+            notes=theirs.notes,
         )
     groups = next((interval.n_groups for interval in intervals.values()), 0)
     return Evaluation(
@@ -224,10 +225,10 @@ def _result(
         intervals=intervals,
         group_unit=unit,
         failures=tally.failures,
-        warnings=seen,
+        warnings=seen.warnings,
         notes=(
             *scored_kinds(dataset).notes(tally.scores.radius_um),
-            *noted,
+            *seen.notes,
             *_notes_on_data(dataset, facts["mpp_assumed"]),
             *notes_on_groups(groups, unit),
         ),
@@ -242,19 +243,21 @@ def _remarks(dataset: Dataset, subject: Subject, tally: Tally) -> Exposure:
     """What to say about the scores of one subject."""
     seen = subject.exposure(dataset)
     notes = [*seen.notes, *subject.remarks(), *([tally.match.note] if tally.match.note else [])]
-    return Exposure(seen.warnings, tuple(notes))
+    return seen._replace(notes=tuple(notes))
 
 
 def _notes_on_data(dataset: Dataset, mpp: float | None) -> Iterator[str]:
     patches = dataset.patches
     unknown = patches["mpp"].null_count()
     if unknown and mpp is not None:
-        yield f"{mpp:g} microns per pixel were assumed for {unknown:,} patches that state none."
+        of_them = agreed("{count} {patch that states|patches that state} none", unknown)
+        yield f"{mpp:g} microns per pixel were assumed for {of_them}."
     if unknown and mpp is None:
-        text = f"{unknown:,} patches do not state their microns per pixel: they are left out of detection and distances"
-        yield f"{text} (--mpp gives a value)."
+        text = agreed("{count} {patch does|patches do} not state the microns per pixel: {it is|they are}", unknown)
+        yield f"{text} left out of detection and distances (--mpp gives a value)."
     partial = int((~patches["exhaustive"]).sum())
     if partial:
-        yield f"{partial:,} patches are partly annotated: only the surroundings of their annotated objects were scored."
+        text = agreed("{count} {patch is|patches are} partly annotated: only the surroundings of {its|their}", partial)
+        yield f"{text} annotated objects were scored."
     if not (dataset.instances["layer"] == "nucleus").any():
         yield "No patch has an annotated nucleus: every prediction counts as a false one."

@@ -179,7 +179,7 @@ def _result(  # noqa: PLR0917 - one caller
 def _remarks(scored: Dataset, subject: Subject, tally: AreaTally) -> Exposure:
     seen = subject.exposure(scored)
     notes = [*seen.notes, *subject.remarks(), *([tally.match.note] if tally.match.note else [])]
-    return Exposure(seen.warnings, tuple(notes))
+    return seen._replace(notes=tuple(notes))
 
 
 def _notes(tally: AreaTally, areas: Areas) -> Iterator[str]:

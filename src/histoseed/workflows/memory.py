@@ -63,11 +63,12 @@ def explains_memory(advice: Advice) -> Callable[[Callable[P, R]], Callable[P, R]
 
 def smaller_steps(given: Mapping[str, Any]) -> list[str]:
     """What makes a training step smaller; ``given`` are arguments of :func:`histoseed.adapt`."""
+    from histoseed.segmenters.methods import STORING
     from histoseed.training import TrainingPlan
 
     batch, method = given.get("batch") or TrainingPlan().batch, given.get("method")
     steps = [f"--batch {batch // 2}"] if batch > 1 else []
-    if method == "frozen":
+    if method in STORING:
         return [*steps, "a smaller encoder"]
     if method in {None, "full"}:
         steps.append("--method frozen or lora")
@@ -96,9 +97,11 @@ def recompute_activations(model: Segmenter, method: str, *, wanted: bool = True)
     Raises:
         InputError: the method keeps none, or looks into the encoder's blocks; or an encoder that cannot do it.
     """
+    from histoseed.segmenters.methods import STORING
+
     where, fix = "--checkpointing", "Leave it out."
-    if wanted and method == "frozen":
-        raise InputError("With --method frozen no activations of the encoder are kept.", where=where, fix=fix)
+    if wanted and method in STORING:
+        raise InputError(f"With --method {method} no activations of the encoder are kept.", where=where, fix=fix)
     if wanted and method == "adapter":
         what = "The adapter exchanges features with the encoder's blocks, which then cannot run a second time."
         raise InputError(what, where=where, fix=f"{fix} Use a smaller --batch.")

@@ -25,7 +25,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +34,7 @@ from typing import Any, Self
 from histoseed._version import __version__
 from histoseed.errors import HistoseedError, InputError, OutputError
 from histoseed.files import explained, locked_folder, write_json
+from histoseed.wording import some
 from histoseed.workflows.fingerprints import fingerprint
 
 __all__ = ["MANIFEST", "Run", "describe_run", "finished", "open_run", "run_status"]
@@ -171,17 +172,19 @@ def open_run(
         resumed = False
         if not created and any(out.iterdir()):
             old = _read_manifest(out)
-            differs = None if old is None else _difference(old, manifest)
+            differs = [] if old is None else _differences(old, manifest)
             if overwrite:
                 _refuse_removal(out, old, inputs)
                 with locked_folder(out):
                     _empty(out)
-            elif old is not None and old.get("status") != "finished" and differs is None:
+            elif old is not None and old.get("status") != "finished" and not differs:
                 resumed = True
                 manifest = old | {key: value for key, value in manifest.items() if key not in ("started", "timings")}
                 manifest.pop("error", None)
             else:
-                raise OutputError(_occupied(old, differs), where=out, fix="Choose another --out, or add --overwrite.")
+                again = "Give the options of that run to go on with it, choose" if differs else "Choose"
+                fix = f"{again} another --out, or add --overwrite."
+                raise OutputError(_occupied(old, differs), where=out, fix=fix)
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise explained(error, out) from error
@@ -245,31 +248,45 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) and "verb" in content and "histoseed" in content else None
 
 
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
-    """In words, the first thing in which two runs differ; None where the first can be gone on with."""
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """In words, the things in which two runs differ; none where the first can be gone on with."""
+    found: list[str] = []
     for name in _SAME:
         a, b = old.get(name), new[name]
         if name == "inputs":
             a, b = ({k: v.get("fingerprint") for k, v in (side or {}).items()} for side in (a, b))
         if a == b:
             continue
-        if isinstance(a, dict) and isinstance(b, dict):
-            key = next(k for k in [*a, *b] if a.get(k) != b.get(k))
-            return (
-                f"its {name.removesuffix('s')} {key!r} is another"
-                if name == "inputs"
-                else f"{key!r} was {a.get(key)!r}"
-            )
-        return f"its {name} was {a!r}"
-    return None
+        if not isinstance(a, dict) or not isinstance(b, dict):
+            found.append(f"its {name} was {a!r} (now {b!r})")
+            continue
+        a, b = _flat(a), _flat(b)
+        for key in dict.fromkeys([*a, *b]):
+            if name == "inputs" and a.get(key) != b.get(key):
+                found.append(f"its input {key!r} is another")
+            elif a.get(key) != b.get(key):
+                found.append(f"{key!r} was {a.get(key)!r} (now {b.get(key)!r})")
+    return found
 
 
-def _occupied(old: Mapping[str, Any] | None, differs: str | None) -> str:
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested settings, named like "plan.steps".
+
+    >>> _flat({"seed": 0, "plan": {"steps": 80}})
+    {'seed': 0, 'plan.steps': 80}
+    """
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        out |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
+    return out
+
+
+def _occupied(old: Mapping[str, Any] | None, differs: Sequence[str]) -> str:
     if old is None:
         return "The folder is not empty, and no run of histoseed stands in it."
     if old.get("status") == "finished":
         return f"The folder holds a finished run of {old['verb']!r}."
-    return f"The folder holds an unfinished run of {old['verb']!r} that cannot be resumed: {differs}."
+    return f"The folder holds an unfinished run of {old['verb']!r} that differs: {some(differs)}."
 
 
 def _refuse_removal(out: Path, old: Mapping[str, Any] | None, inputs: Mapping[str, Path]) -> None:

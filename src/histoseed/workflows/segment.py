@@ -15,6 +15,7 @@ from histoseed.annotations import Instances
 from histoseed.errors import InputError
 from histoseed.geometry import Region
 from histoseed.slides import Slide, open_slide
+from histoseed.wording import counted
 from histoseed.workflows.fingerprints import fingerprint, fingerprint_bytes
 from histoseed.workflows.memory import explains_memory, smaller_tiles
 from histoseed.workflows.progress import Progress, Silent
@@ -135,7 +136,8 @@ def segment_slides(
         run.finish({"slides": len(summaries), "failed": len(failed)})
     if failed:
         first = next(iter(failed.values()))
-        raise InputError(f"{len(failed)} of {len(named)} slides could not be segmented; the first: {first}", where=out)
+        what = f"{len(failed)} of {counted(len(named), 'slide')} could not be segmented; the first: {first}"
+        raise InputError(what, where=out)
     return summaries
 
 

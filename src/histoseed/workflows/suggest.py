@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from histoseed.datasets import CROP_UM
 from histoseed.errors import InputError
+from histoseed.wording import agreed, counted
 from histoseed.workflows.models import model_folder
 from histoseed.workflows.progress import Progress, Silent
 from histoseed.workflows.runs import open_run
@@ -132,7 +133,7 @@ def suggest(
         HistoseedError: see :mod:`histoseed.errors`; nothing is written then.
     """
     if n < 1 or candidates < n:
-        what = f"{n} regions of {candidates} candidates were asked for."
+        what = f"{counted(n, 'region')} of {counted(candidates, 'candidate')} cannot be chosen."
         raise InputError(what, where="--n, --candidates", fix="Ask for at least one region, and for more candidates.")
     told = progress or Silent()
     eyes = open_eyes(model, encoder, weights, size_um, device=device, dtype=dtype)
@@ -193,7 +194,7 @@ class _Wanted:
 
     def _choose(self, fresh: Sequence[Place], done: Sequence[Place], eyes: Eyes, told: Progress) -> list[Suggestion]:
         chosen, known = self._some(fresh, self.candidates), self._some(done, _KNOWN)
-        told.start(len(chosen) + len(known), "places", f"Looking at {len(chosen):,} of {len(fresh):,} places")
+        told.start(len(chosen) + len(known), "places", f"Looking at {len(chosen):,} of {counted(len(fresh), 'place')}")
         looks, seen = eyes.look(chosen, told, ask=True), eyes.look(known, told, ask=False)
         told.done()
         return choose_places(chosen, looks, seen, self.n, self.seed)
@@ -206,5 +207,6 @@ def _too_few(n: int, fresh: Sequence[Place], done: Sequence[Place]) -> InputErro
     if done and not fresh:
         fix = "Use --annotated to say what is (none: nothing), or --curve for what another region would bring."
         return InputError("Everything with tissue is annotated.", where="suggest", fix=fix)
-    what = f"There are {len(fresh):,} places with tissue that are not annotated; {n:,} were asked for."
+    there = agreed("There {is|are} {count} {place|places} with tissue that {is|are} not annotated", len(fresh))
+    what = f"{there}; {n:,} asked for."
     return InputError(what, where="suggest", fix="Ask for fewer, or for smaller ones with --size.")

@@ -300,7 +300,7 @@ def test_limits(file):
 def test_a_wrong_height_is_noticed(file):
     table, said = read(file([{"location": SQUARE}]), size=(100, 65))
     assert len(table) == 1
-    assert said == ["1 annotations reach out of an image of 100 x 65 pixels; is it the right one?"]
+    assert said == ["1 annotation reaches out of an image of 100 x 65 pixels; is it the right one?"]
 
 
 def test_ids_are_the_same_at_every_reading(file):

@@ -17,6 +17,7 @@ from fixtures.executor_processes import Parent, alive, records, wait_for
 from fixtures.executor_units import break_down, draw, environment, wait_first
 from histoseed.errors import ClusterError, DependencyError, InputError, OutputError
 from histoseed.inference.executors import DaskExecutor, SerialExecutor, Unit, remote
+from histoseed.inference.executors.dask_executor import closing
 
 # A busy disk, or a machine without any network, is no fault of ours.
 pytestmark = [
@@ -67,6 +68,24 @@ def test_a_killed_worker_costs_its_unit_only(tmp_path: Path) -> None:
     assert outcomes[2].error.type == "WorkerDied"
     assert json.loads((tmp_path / "units" / "poison.json").read_text())["status"] == "failed"
     assert sorted((tmp_path / "calls.txt").read_text().split()) == ["0", "1"]
+
+
+class SlowToEnd:
+    """A cluster of a busy machine."""
+
+    shutdown_on_close = True
+
+    def close(self) -> None:
+        raise TimeoutError
+
+
+def test_a_cluster_that_is_slow_to_end_costs_nothing() -> None:
+    with closing(SlowToEnd()) as cluster:
+        done = True
+    assert done
+    assert not cluster.shutdown_on_close  # Dask waits no second time when the interpreter ends
+    with pytest.raises(ClusterError, match="lost"), closing(SlowToEnd()):
+        raise ClusterError("The Dask scheduler is lost.", fix="Start again.")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])

@@ -46,6 +46,7 @@ from histoseed.annotations.formats.rows import OWN_KEY, Rows, own_fields, read_o
 from histoseed.annotations.notes import Notes
 from histoseed.errors import AnnotationError, InputError
 from histoseed.files import atomic_path
+from histoseed.wording import agreed
 
 __all__ = ["FORMAT"]
 
@@ -80,7 +81,8 @@ def _read(path: Path, options: ReadOptions) -> tuple[list[AnnotatedImage], list[
     outside = int(((x0 < -1) | (y0 < -1) | (x1 > size[0] + 1) | (y1 > size[1] + 1)).sum())
     sentences = notes.sentences()
     if outside:
-        what = f"{outside} annotations reach out of an image of {size[0]} x {size[1]} pixels; is it the right one?"
+        reach = agreed("{count} {annotation reaches|annotations reach}", outside)
+        what = f"{reach} out of an image of {size[0]} x {size[1]} pixels; is it the right one?"
         sentences.append(what)
     return [AnnotatedImage(beside.name or path.stem, size, table, beside.mpp)], sentences
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from histoseed.pictures import Strong, Theme
+from histoseed.pictures import Strong, Themed
 
 __all__ = ["Block", "Document", "Facts", "Note", "Numbers", "Plot", "Section", "Strong", "Table", "Text"]
 
@@ -67,13 +67,13 @@ class Plot:
 
     Args:
         name: Of its file, without suffix.
-        draw: Gives PNG bytes in a theme.
+        draw: Gives PNG bytes in both themes.
         caption: A line below it.
         alt: What it shows, for those who cannot see it.
     """
 
     name: str
-    draw: Callable[[Theme], bytes]
+    draw: Callable[[], Themed]
     caption: str
     alt: str
 

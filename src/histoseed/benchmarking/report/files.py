@@ -65,7 +65,7 @@ def write_report(
         write_text(stage / _PAGE, render_page(document, date))
         write_text(stage / _MARKDOWN, render_markdown(document, date))
         for plot in _plots(document):
-            write_bytes(stage / f"{plot.name}.png", plot.draw("light"))
+            write_bytes(stage / f"{plot.name}.png", plot.draw().light)
         table.write_csv(stage / _CSV)
         table.write_parquet(stage / _PARQUET)
         write_json(stage / _JSON, machine_report(found, date))

@@ -86,8 +86,8 @@ class Findings:
         return variance_components(self._cells(budget, arm))
 
     def _cells(self, budget: Budget | None, arm: Arm | None) -> Iterator[list[list[float]]]:
-        for (its_arm, _, its_budget), cell in self.results.cells.items():
-            if (budget is None or its_budget == budget) and (arm is None or its_arm == arm):
+        for cell in self.results.cells.values() if arm is None else self.results.cells_of(arm):
+            if budget is None or cell.runs[0].budget == budget:
                 draws = list(cell.by_draw().values())
                 # Where every draw takes the same patches, only the training differs.
                 yield [[score for draw in draws for score in draw]] if cell.one_choice() else draws

@@ -9,12 +9,13 @@ from typing import Any
 
 import polars as pl
 
+from histoseed.benchmarking.report.exposure import verdict_of
 from histoseed.benchmarking.report.results import Run, number
 
 __all__ = ["flat_table"]
 
 _TEXT = ("dataset", "dataset_fingerprint", "encoder", "weights", "decoder", "method", "classifier", "stain", "task",
-         "source", "selection", "protocol", "seen", "seen_why", "trained", "scored")  # fmt: skip
+         "source", "selection", "protocol", "seen_why", "trained", "scored")  # fmt: skip
 _COUNTS = ("patches", "nuclei", "draw", "seed", "train_groups", "test_patches", "steps", "batch")
 _NUMBERS = ("learning_rate", "model_mpp", "balance")
 _COSTS = ("train_seconds", "evaluate_seconds", "peak_memory_bytes", "parameters", "trainable_parameters", "steps")
@@ -36,6 +37,8 @@ def flat_table(runs: Sequence[Run]) -> pl.DataFrame:
     rows = [run.row for run in runs]
     for name in _TEXT:
         add(name, [_text(row.get(name)) for row in rows], pl.String)
+    add("seen", [verdict_of(row) for row in rows], pl.String)
+    add("seen_related", [_text("; ".join(map(str, row.get("seen_related") or ()))) for row in rows], pl.String)
     add("random_weights", [run.arm.random for run in runs], pl.Boolean)
     add("budget_unit", [run.budget.unit for run in runs], pl.String)
     add("budget_asked", ["all" if run.budget.asked is None else str(run.budget.asked) for run in runs], pl.String)

@@ -16,8 +16,8 @@ EXACT_BLOCKS = 17
 
 LEAST_FLIPS, MOST_FLIPS = 9_999, 999_999
 
-_BYTES = 64_000_000
-"""Most bytes of flipped sums that are held at once."""
+_SIGN_BYTES, _SUM_BYTES = 64_000_000, 8_000_000
+"""Most bytes of signs, and of flipped sums, that are held at once; the sums are gone through three times."""
 
 
 def flips_for(family: int) -> int:
@@ -63,14 +63,16 @@ def sign_flip(differences: Floats, weights: Floats | None = None, *, flips: int 
     sizes = np.abs(weighted).sum(axis=0)
     reached = np.abs(weighted.sum(axis=0)) - 1e-9 * sizes
     blocks, pairs = weighted.shape
+    rows = np.ascontiguousarray(weighted.T)
     exact = blocks <= EXACT_BLOCKS
     hits = np.zeros(pairs)
     patterns = _all_signs(blocks) if exact else _random_signs(blocks, flips, seed)
     for signs in patterns:
-        step = max(1, _BYTES // (8 * len(signs)))
+        step = max(1, _SUM_BYTES // (8 * len(signs)))
         for start in range(0, pairs, step):
             part = slice(start, start + step)
-            hits[part] += (np.abs(signs @ weighted[:, part]) >= reached[part]).sum(axis=0)
+            sums = rows[part] @ signs.T
+            hits[part] += np.count_nonzero(np.abs(sums, out=sums) >= reached[part, None], axis=1)
     p = hits / 2 ** (blocks - 1) if exact else (1 + hits) / (1 + flips)
     p[~np.isfinite(differences).any(axis=0)] = np.nan
     return p
@@ -85,7 +87,7 @@ def _all_signs(blocks: int) -> Iterator[Floats]:
 def _random_signs(blocks: int, flips: int, seed: int) -> Iterator[Floats]:
     """Random patterns of signs, so many at a time that they stay small."""
     rng = np.random.default_rng(seed)
-    at_once = max(1, min(10_000, _BYTES // (8 * blocks)))
+    at_once = max(1, min(10_000, _SIGN_BYTES // (8 * blocks)))
     for start in range(0, flips, at_once):
         yield rng.integers(0, 2, size=(min(at_once, flips - start), blocks)).astype(np.float64) * 2 - 1
 

@@ -37,6 +37,7 @@ def _add(page: Report, block: Block, *, sortable: bool) -> None:
         case Facts(values):
             page.facts(values)
         case Plot(_, draw, caption, alt):
-            page.plot(draw, caption, alt)
+            pictures = draw()
+            page.figure(pictures.light, caption, alt, dark=pictures.dark)
         case Table(caption, header, rows, align, folded):
             page.table(header, rows, align, caption=caption, sortable=sortable and len(rows) > 1, folded=folded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -12,13 +13,13 @@ from histoseed.benchmarking.report.document import Plot
 from histoseed.benchmarking.report.findings import Findings
 from histoseed.benchmarking.report.ranking import Ranking
 from histoseed.benchmarking.report.ranks import cliques
-from histoseed.benchmarking.report.results import Budget
+from histoseed.benchmarking.report.results import Budget, Cell, mean_of
 from histoseed.benchmarking.report.wording import LEVEL_WORDS
 from histoseed.pictures import (
     BudgetPanel,
     Curve,
     Style,
-    Theme,
+    Themed,
     budget_curves,
     cost_chart,
     critical_difference_diagram,
@@ -36,6 +37,9 @@ CURVE_PLOTS = 24
 RANKED_IN_PLOT = 40
 NAMES_IN_DIAGRAM = 24
 
+_Places = Mapping[tuple[str, Budget], tuple[float, str]]
+"""Data set and budget -> place on the axis, and what is written there."""
+
 
 def ranking_plot(found: Findings, ranking: Ranking) -> Plot:
     """The overall scores and their intervals."""
@@ -50,7 +54,7 @@ def ranking_plot(found: Findings, ranking: Ranking) -> Plot:
     return _plot(
         found,
         "ranking",
-        lambda theme: interval_chart(rows, score=label, notice=found.notice, theme=theme),
+        lambda: interval_chart(rows, score=label, notice=found.notice),
         caption,
         alt,
     )
@@ -74,9 +78,7 @@ def critical_plot(found: Findings, ranking: Ranking) -> Plot | None:
     return _plot(
         found,
         "critical-difference",
-        lambda theme: critical_difference_diagram(
-            names, ranks, ranking.critical, bars, notice=found.notice, theme=theme
-        ),
+        lambda: critical_difference_diagram(names, ranks, ranking.critical, bars, notice=found.notice),
         caption,
         alt,
     )
@@ -86,13 +88,15 @@ def curve_plots(found: Findings) -> Iterator[Plot]:
     """Scores against annotations: one plot, or one an encoder where there are many arms."""
     units = dict.fromkeys(budget.unit for budget in found.results.budgets if budget.asked != 0)
     sheets = list(_sheets(found))
+    places = _places(found)
     count = 0
-    for unit in units:
-        for title, arms in sheets:
-            plot = _curves(found, arms, unit, title, count)
-            if plot is not None and count < CURVE_PLOTS:
-                count += 1
-                yield plot
+    for unit, (title, arms) in itertools.product(units, sheets):
+        plot = _curves(found, arms, unit, title, count, places)
+        if plot is not None:
+            count += 1
+            yield plot
+        if count == CURVE_PLOTS:
+            return
 
 
 def _sheets(found: Findings) -> Iterator[tuple[str, Sequence[Arm]]]:
@@ -106,8 +110,11 @@ def _sheets(found: Findings) -> Iterator[tuple[str, Sequence[Arm]]]:
             yield encoder, arms[start : start + CURVES_A_PLOT]
 
 
-def _curves(found: Findings, arms: Sequence[Arm], unit: str, title: str, number: int) -> Plot | None:
-    shown = [panel for name in found.results.datasets if (panel := _panel(found, arms, name, unit)) is not None]
+def _curves(  # noqa: PLR0917 - one caller
+    found: Findings, arms: Sequence[Arm], unit: str, title: str, number: int, places: _Places
+) -> Plot | None:
+    panels = (_panel(found, arms, name, unit, places) for name in found.results.datasets)
+    shown = [panel for panel in panels if panel is not None]
     if not any(len(panel.ticks) > 1 or any(c.level is not None for c in panel.curves) for panel in shown):
         return None  # a single number of annotations makes no curve
     styles = styles_of(arms, found)
@@ -121,13 +128,13 @@ def _curves(found: Findings, arms: Sequence[Arm], unit: str, title: str, number:
     return _plot(
         found,
         f"curves-{number + 1}",
-        lambda theme: budget_curves(shown, styles, unit=f"annotated {unit}", notice=found.notice, theme=theme),
+        lambda: budget_curves(shown, styles, unit=f"annotated {unit}", notice=found.notice),
         caption,
         alt,
     )
 
 
-def _panel(found: Findings, arms: Sequence[Arm], dataset: str, unit: str) -> BudgetPanel | None:
+def _panel(found: Findings, arms: Sequence[Arm], dataset: str, unit: str, places: _Places) -> BudgetPanel | None:
     """The curves on a data set; None where no arm has a score with annotations of this unit."""
     budgets = [b for b in found.results.budgets if b.unit == unit and b.asked != 0]
     ticks: dict[float, str] = {}
@@ -137,7 +144,7 @@ def _panel(found: Findings, arms: Sequence[Arm], dataset: str, unit: str) -> Bud
         for budget in budgets:
             got = found.estimates.get((arm, dataset, budget))
             if got is not None:
-                x, text = _place(found, dataset, budget)
+                x, text = places[dataset, budget]
                 ticks[x] = text
                 ends = (got.low, got.high) if len(arms) <= INTERVALS else (math.nan, math.nan)
                 points[x] = (got.value, *ends)
@@ -147,14 +154,20 @@ def _panel(found: Findings, arms: Sequence[Arm], dataset: str, unit: str) -> Bud
     return BudgetPanel(dataset, found.score_of(dataset), curves, ticks) if ticks else None
 
 
-def _place(found: Findings, dataset: str, budget: Budget) -> tuple[float, str]:
-    """Where a budget stands on the axis; "all" stands at what all is, if that is more than the others."""
+def _places(found: Findings) -> _Places:
+    """Where every budget of a data set stands; "all" stands at what all is, if that is more than the others."""
+    cells: dict[tuple[str, Budget], list[Cell]] = {}
+    for (_, dataset, budget), cell in found.results.cells.items():
+        cells.setdefault((dataset, budget), []).append(cell)
+    return {(dataset, budget): _place(found, budget, own) for (dataset, budget), own in cells.items()}
+
+
+def _place(found: Findings, budget: Budget, cells: Sequence[Cell]) -> tuple[float, str]:
     if budget.asked is not None:
         return float(budget.asked), budget.label
     numbers = [b.asked for b in found.results.budgets if b.unit == budget.unit and b.asked]
-    cells = [cell for (_, name, its), cell in found.results.cells.items() if (name, its) == (dataset, budget)]
-    counts = [count for cell in cells if math.isfinite(count := cell.mean_count(budget.unit))]
-    known = round(sum(counts) / len(counts)) if counts else 0
+    count = mean_of([cell.mean_count(budget.unit) for cell in cells])
+    known = round(count) if math.isfinite(count) else 0
     text = f"all\n({known:,})" if known else "all"
     return float(max(known, 1, 1.5 * max(numbers, default=0))), text
 
@@ -173,9 +186,7 @@ def cost_plot(found: Findings) -> Plot | None:
     return _plot(
         found,
         "cost",
-        lambda theme: cost_chart(
-            points, styles, score=found.mean_words(), front=front, notice=found.notice, theme=theme
-        ),
+        lambda: cost_chart(points, styles, score=found.mean_words(), front=front, notice=found.notice),
         caption,
         f"{caption} {counted(len(points), 'arm')}; the table below holds the numbers.",
     )
@@ -191,8 +202,8 @@ def styles_of(arms: Sequence[Arm], found: Findings) -> Mapping[str, Style]:
     return {found.names[arm]: (encoder, rest, rest) for arm, (encoder, rest) in at.items()}
 
 
-def _plot(found: Findings, name: str, draw: Callable[[Theme], bytes], caption: str, alt: str) -> Plot:
-    """A plot that is drawn once a theme, whose texts say what the picture says above itself."""
+def _plot(found: Findings, name: str, draw: Callable[[], Themed], caption: str, alt: str) -> Plot:
+    """A plot that is drawn once, whose texts say what the picture says above itself."""
     said = f"{found.notice}. " if found.notice else ""
     return Plot(name, functools.cache(draw), said + caption, said + alt)
 

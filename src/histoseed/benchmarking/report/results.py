@@ -14,7 +14,7 @@ import numpy.typing as npt
 from histoseed.benchmarking.report.arms import Arm, arm_of
 from histoseed.errors import InputError
 
-__all__ = ["RESULT_VERSION", "Budget", "Cell", "Results", "Run", "budget_of", "read_runs", "score_name"]
+__all__ = ["RESULT_VERSION", "Budget", "Cell", "Results", "Run", "budget_of", "mean_of", "read_runs", "score_name"]
 
 RESULT_VERSION = 1
 """Version of a result that this report reads."""
@@ -113,6 +113,16 @@ def number(value: object) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
 
 
+def mean_of(values: Sequence[float]) -> float:
+    """The mean of what is finite; NaN where nothing is.
+
+    >>> mean_of([0.5, math.nan, 1.0])
+    0.75
+    """
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
 def read_runs(rows: Sequence[Mapping[str, Any]]) -> list[Run]:
     """Results as runs.
 
@@ -163,18 +173,15 @@ class Cell:
 
     def value(self) -> float:
         """The mean over draws of the means over seeds; NaN without a score."""
-        draws = [float(np.mean(scores)) for scores in self.by_draw().values()]
-        return float(np.mean(draws)) if draws else math.nan
+        return mean_of([mean_of(scores) for scores in self.by_draw().values()])
 
     def mean_cost(self, key: str) -> float:
         """The mean of a cost over the runs that know it."""
-        known = [cost for run in self.runs if math.isfinite(cost := run.cost(key))]
-        return float(np.mean(known)) if known else math.nan
+        return mean_of([run.cost(key) for run in self.runs])
 
     def mean_count(self, key: str) -> float:
         """The mean of ``patches`` or ``nuclei`` that were annotated."""
-        known = [count for run in self.runs if math.isfinite(count := number(run.row.get(key)))]
-        return float(np.mean(known)) if known else math.nan
+        return mean_of([number(run.row.get(key)) for run in self.runs])
 
     def table(self, repeats: Sequence[int], groups: Sequence[str], unit: str) -> npt.NDArray[np.float64]:
         """Scores by repeat and test group; runs of one repeat are averaged.
@@ -192,9 +199,7 @@ class Cell:
             runs = [run for run in self.runs if (run.draw if unit == "draw" else run.seed) == repeat]
             columns = [[run.group_score(group, self.key) for run in runs] for group in groups]
             for j, values in enumerate(columns or [[run.score(self.key) for run in runs]]):
-                known = [value for value in values if math.isfinite(value)]
-                if known:
-                    out[i, j] = sum(known) / len(known)
+                out[i, j] = mean_of(values)
         return out
 
 
@@ -222,6 +227,9 @@ class Results:
         for run in sorted(self.runs, key=lambda run: (run.draw, run.seed)):
             grouped.setdefault((run.arm, run.dataset, run.budget), []).append(run)
         self.cells = {at: Cell(tuple(runs), self.scores[at[1]]) for at, runs in grouped.items()}
+        self._cells: dict[Arm, list[Cell]] = {}
+        for (arm, _, _), cell in self.cells.items():
+            self._cells.setdefault(arm, []).append(cell)
         keys = [(run.arm, run.dataset, run.budget, run.draw, run.seed) for run in self.runs]
         self.repeated = len(keys) - len(set(keys))
 
@@ -235,7 +243,7 @@ class Results:
 
     def cells_of(self, arm: Arm) -> list[Cell]:
         """The cells of one arm."""
-        return [cell for (its, _, _), cell in self.cells.items() if its == arm]
+        return self._cells[arm]
 
     def numbers(self, dataset: str, unit: str) -> list[int]:
         """The numbers of the draws or of the seeds on a data set."""

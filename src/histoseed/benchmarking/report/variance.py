@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 __all__ = ["Components", "variance_components"]
 
@@ -45,19 +44,19 @@ def variance_components(cells: Iterable[Sequence[Sequence[float]]]) -> Component
     """
     between = within = coefficient = 0.0
     df_between = df_within = 0
-    for cell in cells:
-        draws = [np.asarray(draw, dtype=np.float64) for draw in cell]
-        draws = [finite for draw in draws if len(finite := draw[np.isfinite(draw)])]
+    for cell in cells:  # plain numbers: there are many cells of very few scores
+        draws = [finite for draw in cell if (finite := [score for score in draw if math.isfinite(score)])]
         if not draws:
             continue
-        sizes = np.array([len(draw) for draw in draws], dtype=np.float64)
-        means = np.array([draw.mean() for draw in draws])
-        within += float(sum(((draw - draw.mean()) ** 2).sum() for draw in draws))
-        df_within += int(sizes.sum()) - len(draws)
-        middle = float(np.average(means, weights=sizes))
-        between += float((sizes * (means - middle) ** 2).sum())
+        sizes = [len(draw) for draw in draws]
+        means = [sum(draw) / len(draw) for draw in draws]
+        whole = sum(sizes)
+        middle = sum(size * mean for size, mean in zip(sizes, means, strict=True)) / whole
+        within += sum((score - mean) ** 2 for draw, mean in zip(draws, means, strict=True) for score in draw)
+        between += sum(size * (mean - middle) ** 2 for size, mean in zip(sizes, means, strict=True))
+        df_within += whole - len(draws)
         df_between += len(draws) - 1
-        coefficient += float(sizes.sum() - (sizes**2).sum() / sizes.sum())
+        coefficient += whole - sum(size**2 for size in sizes) / whole
     seed = within / df_within if df_within else None
     mean_square = between / df_between if df_between else None
     if mean_square is None:

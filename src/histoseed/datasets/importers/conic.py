@@ -30,7 +30,7 @@ from histoseed.datasets.intake.content import Collection, Item
 from histoseed.datasets.intake.support import class_by_majority, info_of, root_of
 from histoseed.errors import DatasetError
 from histoseed.settings import Settings
-from histoseed.wording import counted
+from histoseed.wording import agreed, counted
 
 __all__ = ["CARD", "collect"]
 
@@ -138,7 +138,7 @@ def _check_rows(names: Sequence[str], count: int, path: Path) -> None:
         raise DatasetError(what, where=path, fix="Unpack the archive again; the files belong together.")
     twice = len(names) - len(set(names))
     if twice:
-        raise DatasetError(f"{twice} names of patches stand twice.", where=path)
+        raise DatasetError(agreed("{count} {name of a patch stands|names of patches stand} twice.", twice), where=path)
 
 
 def _counts(path: Path, count: int, settings: Settings) -> npt.NDArray[np.int64] | None:

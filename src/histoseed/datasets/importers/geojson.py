@@ -5,12 +5,15 @@ becomes a patch: every object whose centroid lies inside belongs to it, cut at t
 the whole image is one patch. What the annotator has outlined but a patch does not own (objects whose centroid lies
 beyond its border), what lies inside the crop but outside a region that is no rectangle, and objects of QuPath's class
 ``Ignore*`` become its *ignore* area: they count for nothing, and are not taken for background.
+
+GeoJSON knows no boxes: a rectangle of QuPath is an outline with four corners. What is an upright rectangle becomes a
+box where that was asked for, or where histoseed wrote the file. Where most outlines are such rectangles it is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from histoseed.annotations import Instances, read_geojson
+from histoseed.annotations import Instances, Rectangles, read_geojson, rectangles_as_boxes
 from histoseed.datasets.dataset import Dataset
 from histoseed.datasets.importers.geojson_pairs import paired
 from histoseed.datasets.info import DatasetInfo
@@ -47,6 +50,9 @@ REGION_CLASSES = ("Region*", "ROI")
 IGNORE_CLASS = "Ignore*"
 """QuPath's class of what shall count for nothing."""
 
+_REST = {"polygon": "not outlined", "box": "outside of all boxes", "point": "away from the points"}
+"""What a completely annotated image shows besides its objects, where all of them are of one kind."""
+
 Box = tuple[int, int, int, int]
 Indices = npt.NDArray[np.intp]
 Paths = Path | str | Sequence[Path | str]
@@ -57,7 +63,16 @@ class _Options:
     tile: int | None
     roi_class: str | None
     exhaustive: bool
+    boxes: bool
     settings: Settings
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What is said of the files when all of them were looked at."""
+
+    remarks: list[tuple[str, Remark]] = field(default_factory=list)
+    rectangles: Rectangles = field(default_factory=Rectangles)
 
 
 def collect(
@@ -67,6 +82,7 @@ def collect(
     tile: int | None = None,
     roi_class: str | None = None,
     exhaustive: bool = True,
+    boxes: bool = False,
     nucleus: bool = False,
     allow_outside: bool = False,
     name: str = "geojson",
@@ -86,6 +102,7 @@ def collect(
             an object are left out, because nothing says that they were looked at.
         roi_class: The class that marks regions, instead of ``Region*`` and ``ROI``; it must occur.
         exhaustive: Whether an image without regions is annotated completely. Regions always count as complete.
+        boxes: Outlines of objects that are upright rectangles are boxes: no mask is made of them.
         nucleus: Of QuPath cells take the nucleus instead of the cell boundary.
         allow_outside: Accept outlines that leave the image, and cut them at its border.
         name: Name of the data set.
@@ -103,23 +120,24 @@ def collect(
     pairs = _pairs(image, geojson)
     if tile is not None and tile < 1:
         raise InputError(f"A tile of {tile} pixels.", where="tile", fix="Give a side in pixels, for instance 1024.")
-    options = _Options(tile, roi_class, exhaustive, settings)
+    options = _Options(tile, roi_class, exhaustive, boxes, settings)
     items: list[Item] = []
-    remarks: list[tuple[str, Remark]] = []
+    told = _Told()
     for picture, outlines in pairs:
         if outlines is None:
             text = "{count} {image has no GeoJSON and was|images have no GeoJSON and were} left out"
-            remarks.append((picture.name, Remark(text, 1, "note")))
+            told.remarks.append((picture.name, Remark(text, 1, "note")))
             continue
         with open_slide(picture, settings=settings) as slide:
             objects, warnings = read_geojson(
                 outlines, settings=settings, size=slide.size, allow_outside=allow_outside, nucleus=nucleus
             )
-            items += _items_of(slide, outlines, objects, options, remarks)
-            remarks += [(picture.name, Remark(note, kind="note")) for note in slide.notes]
-            remarks += [(outlines.name, noted(warning)) for warning in warnings]
+            items += _items_of(slide, outlines, objects, options, told)
+            told.remarks.extend((picture.name, Remark(note, kind="note")) for note in slide.notes)
+            told.remarks.extend((outlines.name, noted(warning)) for warning in warnings)
+    told.remarks.extend(_about_rectangles(told.rectangles, boxes=boxes))
     info = DatasetInfo(name=name, stain=stain, licence=licence, citation=citation)
-    return Collection(info=info, items=items, remarks=remarks, open_classes=True)
+    return Collection(info=info, items=items, remarks=told.remarks, open_classes=True)
 
 
 def import_geojson(
@@ -205,12 +223,23 @@ class _Window:
     ignore: Instances
 
 
+def _about_rectangles(seen: Rectangles, *, boxes: bool) -> list[tuple[str, Remark]]:
+    """Rectangles that count as outlines, or that there is none to be a box."""
+    if boxes and not seen.count:
+        text = "No outline is an upright rectangle, so that --boxes changes nothing"
+        return [(name, Remark(text, kind="note")) for name in seen.files]
+    if boxes or not seen.mostly:
+        return []
+    text = seen.sentence("exact outlines, of which masks are made: if they are boxes around objects, say --boxes")
+    return [(name, Remark(text, count)) for name, count in seen.files.items() if count]
+
+
 def _items_of(
     slide: Slide,
     outlines: Path,
     found: Instances,
     options: _Options,
-    remarks: list[tuple[str, Remark]],
+    told: _Told,
 ) -> list[Item]:
     """The patches of one image."""
     marks = _is_region(found, options.roi_class, slide.path)
@@ -220,6 +249,9 @@ def _items_of(
         raise AnnotationError(
             "The file holds no object.", where=slide.path, fix="Export the annotations of this image."
         )
+    told.rectangles.add(outlines.name, objects)
+    if options.boxes:
+        objects = rectangles_as_boxes(objects)
     order = np.argsort(-shapely.area(objects.geometry), kind="stable")
     objects = objects.select(order)  # small outlines lie on top of large ones
     tree, ignore_tree = shapely.STRtree(objects.geometry), shapely.STRtree(ignore.geometry)
@@ -260,11 +292,13 @@ def _items_of(
     if not items or not (len(regions) or owned.any()):
         raise AnnotationError("No object lies inside the image.", where=slide.path)
     if not len(regions) and options.exhaustive:
-        text = "No region is marked, so that everything not outlined counts as background (--partial if it is not)"
-        remarks.append((slide.path.name, Remark(text, kind="note")))
+        kinds = set(objects.kind)
+        rest = _REST[kinds.pop()] if len(kinds) == 1 else "not annotated"
+        text = f"No region is marked, so that everything {rest} counts as background (--partial if it is not)"
+        told.remarks.append((slide.path.name, Remark(text, kind="note")))
     if not owned.all():
         remark = Remark("{count} {object lies|objects lie} in no patch and {was|were} left out", int((~owned).sum()))
-        remarks.append((slide.path.name, remark))
+        told.remarks.append((slide.path.name, remark))
     return items
 
 

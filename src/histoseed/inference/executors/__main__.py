@@ -8,6 +8,7 @@ from pathlib import Path
 
 from histoseed.errors import HistoseedError
 from histoseed.inference.executors.array import run_share
+from histoseed.wording import counted
 
 __all__ = ["main"]
 
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except HistoseedError as error:
         parser.exit(error.exit_code, f"{error}\n")
     failed = sum(not outcome.ok for outcome in outcomes)
-    parser.exit(0, f"{len(outcomes) - failed} units done, {failed} failed.\n")
+    parser.exit(0, f"{counted(len(outcomes) - failed, 'unit')} done, {failed} failed.\n")
 
 
 if __name__ == "__main__":

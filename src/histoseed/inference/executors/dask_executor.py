@@ -18,7 +18,7 @@ from histoseed.inference.executors.processes import processors, thread_counts
 from histoseed.inference.executors.running import OnUnit, run_units
 from histoseed.inference.executors.unit import Unit
 
-__all__ = ["DaskExecutor", "connect", "security", "tell_dashboard"]
+__all__ = ["DaskExecutor", "closing", "connect", "security", "tell_dashboard"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class DaskExecutor:
         count = min(most, self.workers or processors())
         with (
             _environment(thread_counts(self.threads, count)),
-            contextlib.closing(self._cluster(count)) as cluster,
+            closing(self._cluster(count)) as cluster,
             connect(cluster) as client,
         ):
             tell_dashboard(self.dashboard, cluster)
@@ -127,6 +127,22 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
         for name in set(os.environ) - set(before):
             del os.environ[name]
         os.environ.update(before)
+
+
+@contextlib.contextmanager
+def closing(cluster: Any) -> Iterator[Any]:
+    """End a cluster that was started here.
+
+    On a busy machine Dask does not hear in time that the workers have ended, which it has killed by then. What was done
+    is done, and what went wrong before must be heard.
+    """
+    try:
+        yield cluster
+    finally:
+        try:
+            cluster.close()
+        except TimeoutError:
+            cluster.shutdown_on_close = False  # no second try when the interpreter ends
 
 
 @contextlib.contextmanager

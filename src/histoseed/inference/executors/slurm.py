@@ -14,7 +14,7 @@ from typing import Any
 
 from histoseed.errors import ClusterError, DependencyError, InputError
 from histoseed.files import explained
-from histoseed.inference.executors.dask_executor import connect, security, tell_dashboard
+from histoseed.inference.executors.dask_executor import closing, connect, security, tell_dashboard
 from histoseed.inference.executors.dask_loop import drive
 from histoseed.inference.executors.outcome import Outcome
 from histoseed.inference.executors.packages import optional
@@ -126,7 +126,7 @@ class SlurmExecutor:
                     )
                 except (ValueError, OSError) as error:  # such as an unknown interface
                     raise InputError(f"The scheduler cannot be started ({error}).", where=self.interface) from error
-            with contextlib.closing(cluster):
+            with closing(cluster):
                 yield cluster
 
 

@@ -26,11 +26,18 @@ from histoseed.segmenters.methods.bitfit import prepare_bitfit
 from histoseed.segmenters.methods.last_block import prepare_last_block
 from histoseed.segmenters.methods.lora import merge_lora, prepare_lora
 from histoseed.segmenters.methods.lora_layer import LoRALinear
-from histoseed.segmenters.methods.options import MethodName, MethodOptions
-from histoseed.segmenters.methods.side_branch import SideBranch, SidePyramid, prepare_side_branch
+from histoseed.segmenters.methods.options import STORING, MethodName, MethodOptions
+from histoseed.segmenters.methods.side_branch import (
+    SideBranch,
+    SidePyramid,
+    prepare_side_branch,
+    trunk_of,
+    with_branch,
+)
 
 __all__ = [
     "METHODS",
+    "STORING",
     "AdaptedPyramid",
     "LoRALinear",
     "MethodName",
@@ -40,6 +47,8 @@ __all__ = [
     "merge_lora",
     "prepare",
     "trainable_parameters",
+    "trunk_of",
+    "with_branch",
 ]
 
 

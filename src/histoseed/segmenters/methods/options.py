@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["ADDING", "CHANGING", "MethodName", "MethodOptions", "SideJoin", "Targets"]
+__all__ = ["ADDING", "CHANGING", "STORING", "MethodName", "MethodOptions", "SideJoin", "Targets"]
 
 MethodName = Literal["frozen", "lora", "adapter", "side-branch", "bitfit", "last-block", "full"]
 Targets = Literal["auto", "qv", "all-linear"]
@@ -17,6 +17,9 @@ ADDING: tuple[MethodName, ...] = ("lora", "adapter", "side-branch")
 
 CHANGING: tuple[MethodName, ...] = ("bitfit", "last-block", "full")
 """Methods that train weights of the encoder itself."""
+
+STORING: tuple[MethodName, ...] = ("frozen", "side-branch")
+"""Methods in which all that trains stands behind the encoder or beside it: its features of a picture never change."""
 
 
 class MethodOptions(BaseModel):

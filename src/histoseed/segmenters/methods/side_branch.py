@@ -17,7 +17,7 @@ from histoseed.errors import InputError
 from histoseed.segmenters.methods.adapted import AdaptedPyramid
 from histoseed.segmenters.methods.options import MethodOptions, SideJoin
 
-__all__ = ["STRIDES", "SideBranch", "SidePyramid", "prepare_side_branch"]
+__all__ = ["STRIDES", "SideBranch", "SidePyramid", "prepare_side_branch", "trunk_of", "with_branch"]
 
 STRIDES = (4, 8)
 """Strides of the branch's maps."""
@@ -102,9 +102,10 @@ class SidePyramid(AdaptedPyramid):
         return self.plain().forward(x)
 
     def plain(self) -> FeaturePyramid:
-        """The encoder alone, at its own strides: another view of the same modules."""
+        """The encoder alone, at its own strides: another view of the same modules, without the branch."""
         view = super().plain()
         view.channels, view.strides = self._levels
+        vars(view)["_modules"] = {name: module for name, module in self._modules.items() if name != "branch"}
         return view
 
     def joined(self, x: torch.Tensor, maps: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -123,6 +124,22 @@ class SidePyramid(AdaptedPyramid):
                 own = F.interpolate(own, size=side.shape[-2:], mode="bilinear", align_corners=False)
             maps[place] = own + side if self.join == "add" else torch.cat([own, side.to(own.dtype)], 1)
         return maps
+
+
+def trunk_of(encoder: FeaturePyramid) -> FeaturePyramid:
+    """What of an encoder comes before everything that trains, where its method is one of ``STORING``."""
+    return encoder.plain() if isinstance(encoder, SidePyramid) else encoder
+
+
+def with_branch(encoder: FeaturePyramid, images: torch.Tensor, maps: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The maps of an encoder, from those that its trunk gave for the same images before.
+
+    Args:
+        encoder: Its method is one of ``STORING``.
+        images: (N, 3, H, W) RGB float in [0, 1].
+        maps: Of :func:`trunk_of`, (N, C, h, w) each.
+    """
+    return encoder.joined(images, maps) if isinstance(encoder, SidePyramid) else maps
 
 
 def prepare_side_branch(encoder: FeaturePyramid, options: MethodOptions, seed: int) -> SidePyramid:

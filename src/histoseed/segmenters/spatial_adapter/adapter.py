@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from histoseed.encoders import EncoderCard, FeaturePyramid
-from histoseed.errors import InputError
+from histoseed.encoders.build import planned_strides
+from histoseed.errors import HistoseedError, InputError
 from histoseed.segmenters.spatial_adapter.deformable import DeformableAttention, Sizes, reference_points
 from histoseed.segmenters.spatial_adapter.spatial_prior import SpatialPrior
 
@@ -27,11 +28,15 @@ _GROUPS = 4
 
 
 def why_no_adapter(card: EncoderCard) -> str | None:
-    """Why an encoder cannot have an adapter, or None; what is not known before it is built counts as possible."""
-    if card.strides is not None and len(set(card.strides)) > 1:
+    """Why an encoder cannot have an adapter, or None; what only the built network tells counts as possible."""
+    try:
+        strides = card.strides or planned_strides(card)
+    except HistoseedError:  # told where it is built
+        return None
+    if len(set(strides)) > 1:
         return (
             "the adapter gives a plain vision transformer the resolutions it lacks; this encoder is hierarchical and "
-            "has them: use side-branch, or none"
+            "has them: use frozen, side-branch or full"
         )
     return None
 

@@ -11,8 +11,10 @@ from histoseed.workflows.adaptation.parts import (
     classifier_of,
     decoder_body,
     decoder_kind,
+    named_encoder,
     seen_before,
     start_model,
+    usual_method,
 )
 from histoseed.workflows.adaptation.results import write_model
 from histoseed.workflows.adaptation.selecting import Select, order_by
@@ -32,6 +34,7 @@ __all__ = [
     "decoder_kind",
     "fit",
     "lessons_of",
+    "named_encoder",
     "new_model",
     "order_by",
     "seen_before",
@@ -39,5 +42,6 @@ __all__ = [
     "start_model",
     "task_options",
     "trained_by",
+    "usual_method",
     "write_model",
 ]

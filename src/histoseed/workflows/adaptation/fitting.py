@@ -69,6 +69,7 @@ def fit(
         told: Told about every step.
         title: What is being done, for the progress.
     """
+    from histoseed.segmenters.methods import STORING
     from histoseed.training import keep_of_start, measured_quality, quality_of, train
 
     device = str(next(model.parameters()).device)
@@ -76,7 +77,8 @@ def fit(
     training, validation = pictures[kept_apart:], pictures[:kept_apart]
     quality = quality_of(model.card.task, pictures)
     limits = read_settings()
-    frozen = plan.method == "frozen"
+    stores = plan.method in STORING
+    cache = EmbeddingCache(limits.cache_dir / "embeddings", limits.cache_bytes) if stores else None
     told.start(plan.steps, "steps", title)
     history = train(
         model,
@@ -84,7 +86,7 @@ def fit(
         plan,
         validation=validation,
         checkpoint=run.path("checkpoint.safetensors"),
-        cache=EmbeddingCache(limits.cache_dir / "embeddings", limits.cache_bytes) if frozen else None,
+        cache=cache,
         dtype=dtype,
         start=first,
         on_step=_reporter(told, quality.key),
@@ -94,8 +96,10 @@ def fit(
     before = (max(measured) if validation else measured[-1]) if measured else None
     kept = None
     if first is not None and plan.method not in ADDING:
-        kept = keep_of_start(model, first, training, plan, share=start_share, validation=validation, dtype=dtype)
-    score = measured_quality(model, validation or training, plan, dtype, quality=quality)
+        kept = keep_of_start(
+            model, first, training, plan, share=start_share, validation=validation, dtype=dtype, cache=cache
+        )
+    score = measured_quality(model, validation or training, plan, dtype, quality=quality, cache=cache)
     name = f"validation {quality.name}" if validation else f"{quality.name} of the fit"
     return Fit(history, kept, quality.key, name, score, before)
 
@@ -103,11 +107,15 @@ def fit(
 def _reporter(told: Progress, key: str) -> Callable[[dict[str, float | None]], None]:
     """Turns rows of the history into progress; a score is told with the step at which it was measured."""
     last: dict[str, float] = {}
+    done = 0
 
     def report(row: dict[str, float | None]) -> None:
+        nonlocal done
         if (score := row[key]) is not None:
             last.clear()
             last[f"{key} at step {row['step']}:"] = score
-        told.advance(1, loss=row["loss"] or 0.0, **last)
+        step = int(row["step"] or 0)  # the first one of a run that goes on is not 1
+        told.advance(step - done, loss=row["loss"] or 0.0, **last)
+        done = step
 
     return report

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from histoseed.encoders import Chosen, EncoderCard
+from histoseed.encoders import Chosen, EncoderCard, choose_encoder
 from histoseed.encoders.choose import is_path
 from histoseed.errors import InputError
 from histoseed.workflows.models import load_model, model_folder
@@ -24,8 +24,10 @@ __all__ = [
     "classifier_of",
     "decoder_body",
     "decoder_kind",
+    "named_encoder",
     "seen_before",
     "start_model",
+    "usual_method",
 ]
 
 ADDING = ("lora", "adapter", "side-branch")
@@ -40,6 +42,34 @@ class Parts:
     processing: Any
     method: MethodOptions
     classifier: ClassifierEntry
+
+
+def named_encoder(
+    encoder: str,
+    weights: str | Path | None,
+    *,
+    start: str | Path | None,
+    task: Task | None,
+    decoder: str | None,
+    method: str | None,
+) -> Chosen:
+    """The encoder that is named, before data are read and anything is built.
+
+    Args:
+        encoder: Name or path.
+        weights: See :func:`histoseed.encoders.choose_encoder`.
+        start: The start, if any; it brings its own encoder and decoder.
+        task: None is ``instance``.
+        decoder: None is ``skip``.
+        method: None is one that goes with every encoder.
+
+    Raises:
+        InputError: no such encoder, or one that does not go with decoder and method.
+    """
+    chosen = choose_encoder(encoder, weights)
+    if start is None and method is not None:
+        _check_combination(chosen.card, decoder_kind(task or "instance", decoder), method)
+    return chosen
 
 
 def start_model(
@@ -61,20 +91,26 @@ def start_model(
     return None
 
 
+def usual_method(start: str | None) -> str:
+    """What trains beside the decoder where nothing is said.
+
+    Args:
+        start: Name of the encoder of the trained model that is the start; None where there is none.
+    """
+    return "full" if start == "bundled" else "frozen"
+
+
 def decoder_body(encoder: str, weights: str | Path, kind: str) -> Segmenter | None:
     """A trained model of another task with the same architecture, whose decoder a new one starts from."""
     known = encoder == "bundled" and str(weights) == "bundled"
     return load_model("bundled") if known and kind == "semantic" else None
 
 
-def seen_before(
-    encoder: str, weights: str | Path | None, chosen: Chosen, first: Segmenter | None
-) -> tuple[TrainingData, ...]:
+def seen_before(encoder: str, chosen: Chosen, first: Segmenter | None) -> tuple[TrainingData, ...]:
     """Data sets that the weights have seen, as far as a model's card tells it.
 
     Args:
         encoder: What the user named.
-        weights: What the user named; they win over those of a model's folder.
         chosen: What was found by it.
         first: The model that training starts from.
     """
@@ -84,7 +120,7 @@ def seen_before(
         return first.card.data
     if str(chosen.weights) == "bundled":
         return read_card(model_folder("bundled")).data
-    if weights is None and is_path(encoder) and (Path(encoder) / "model.json").is_file():
+    if is_path(encoder) and (Path(encoder) / "model.json").is_file():
         return read_card(Path(encoder)).data
     return ()
 
@@ -99,7 +135,8 @@ def decoder_kind(task: Task, decoder: str | None) -> str:
 
     reason = why_not_for(task, decoder or "skip")
     if reason is not None:
-        raise InputError(f"{decoder} for the task {task}: {reason}.", where="--decoder")
+        why, fix = _reason_and_fix(reason)
+        raise InputError(f"{decoder} for the task {task}: {why}.", where="--decoder", fix=fix)
     return "semantic" if task == "semantic" else decoder or "skip"
 
 
@@ -117,6 +154,30 @@ def classifier_of(task: Task, kind: Literal["map", "tokens"]) -> ClassifierEntry
     return ClassifierEntry(kind=kind)
 
 
+def _check_combination(card: EncoderCard, decoder: str, method: str) -> None:
+    """Refuse what does not go together; neither data nor weights are needed for it.
+
+    Raises:
+        InputError: names that do not exist, or a combination that makes no sense.
+    """
+    from histoseed.segmenters import why_not
+
+    reason = why_not(card, decoder, method)
+    if reason is not None:
+        why, fix = _reason_and_fix(reason)
+        raise InputError(f"{card.name} with {decoder} and {method}: {why}.", where="--method", fix=fix)
+
+
+def _reason_and_fix(reason: str) -> tuple[str, str]:
+    """A reason of :mod:`histoseed.segmenters.combinations`, and what goes instead, which it ends with.
+
+    >>> _reason_and_fix("it has no linear layers: use full")
+    ('it has no linear layers', 'Use full.')
+    """
+    why, colon, advice = reason.rpartition(": ")
+    return (why, f"{advice[:1].upper()}{advice[1:]}.") if colon else (reason, "See docs/architecture.md, Adapting.")
+
+
 def choose_parts(  # noqa: PLR0917 - one caller
     card: EncoderCard,
     first: Segmenter | None,
@@ -130,22 +191,16 @@ def choose_parts(  # noqa: PLR0917 - one caller
     Raises:
         InputError: names or options that do not exist, or a combination that makes no sense.
     """
-    from histoseed.segmenters import ClassifierEntry, MethodOptions, kind_of, why_not
+    from histoseed.segmenters import ClassifierEntry, MethodOptions, kind_of
 
-    reason = why_not(card, decoder, method)
-    if reason is not None:
-        raise InputError(
-            f"{card.name} with {decoder} and {method}: {reason}.",
-            where="--method",
-            fix="See docs/architecture.md, section Adapting.",
-        )
+    _check_combination(card, decoder, method)
     before = first.card.method if first else None
     if before is not None and before.name in ADDING and before.name != method:
         fix = f"Use --method {before.name}, or start from the encoder."
         raise InputError(f"The start was adapted by {before.name}, not by {method}.", where="--method", fix=fix)
     kind = kind_of(decoder)
     if first is not None and decoder_options:
-        raise InputError("The start gives the decoder as it is.", where="--set decoder", fix="Leave the option out.")
+        raise _fixed_decoder(decoder, _fields(kind.entry), next(iter(decoder_options)))
     return Parts(
         first.card.decoder if first else _checked(kind.entry, decoder_options, "decoder"),
         first.card.postprocessing if first else kind.processing(),
@@ -154,11 +209,27 @@ def choose_parts(  # noqa: PLR0917 - one caller
     )
 
 
+def _fixed_decoder(decoder: str, fields: Sequence[str], named: str) -> InputError:
+    """What is said where a field of a decoder is set that is trained already."""
+    what = "The start gives the decoder as it is." if named in fields else f"The decoder {decoder} has no such field."
+    fix = (
+        f"Leave it out: the fields of {decoder} ({', '.join(fields)}) stay as they were trained. Those of a decoder "
+        "that begins anew can be set: name another --decoder, or --weights random, hub or a file."
+    )
+    return InputError(what, where=f"--set decoder.{named}", fix=fix)
+
+
+def _fields(entry: Any) -> list[str]:
+    """What ``--set`` can name; kind and name have options of their own."""
+    return [name for name in getattr(entry, "model_fields", {}) if name not in {"kind", "name"}]
+
+
 def _checked(entry: Callable[..., Any], options: Mapping[str, Any] | None, what: str) -> Any:
     try:
         return entry(**(options or {}))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
-        names = ", ".join(getattr(entry, "model_fields", {}))
-        raise InputError(f"{first['msg']}.", where=f"--set {what}.{field}", fix=f"Fields are {names}.") from error
+        said = "There is no such field" if first["type"] == "extra_forbidden" else first["msg"]
+        fix = f"Fields are {', '.join(_fields(entry))}."
+        raise InputError(f"{said}.", where=f"--set {what}.{field}", fix=fix) from error

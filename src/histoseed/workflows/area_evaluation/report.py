@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from histoseed._version import __version__
 from histoseed.datasets import DatasetInfo
 from histoseed.pictures import Report, confusion_matrix
-from histoseed.wording import counted
+from histoseed.wording import counted, plural
 from histoseed.workflows.area_evaluation.pictures import AreaPanel
 from histoseed.workflows.area_evaluation.result import AreaEvaluation
 from histoseed.workflows.area_evaluation.words import AREA_WORDS
@@ -110,11 +110,12 @@ def _patches(page: Report, title: str, panels: Sequence[AreaPanel]) -> None:
 
 def _method(page: Report, result: AreaEvaluation, info: DatasetInfo) -> None:
     page.section("How it was measured")
+    units = plural(result.group_unit)
     rest = "background" if result.areas.background else "not judged"
     page.text(
         f"A pixel is right where both sides have the same class; what belongs to no class is {rest}. Both sides are "
-        f"compared on the patch's own pixels. Intervals draw whole {result.group_unit}s with replacement "
-        f"{result.facts['resamples']:,} times; they hold what the choice of {result.group_unit}s explains, not what "
+        f"compared on the patch's own pixels. Intervals draw whole {units} with replacement "
+        f"{result.facts['resamples']:,} times; they hold what the choice of {units} explains, not what "
         "another training run would change."
     )
     for kind, remarks in (("Known problem", info.known_problems), ("Shared data", info.leakage_notes)):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from histoseed.errors import DependencyError, ModelError
+from histoseed.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -146,7 +147,7 @@ def _largest_difference(model: Segmenter, session: Any) -> float:
         try:
             (given,) = session.run([_OUTPUT], {_INPUT: pictures.numpy()})
         except Exception as error:  # the runtime's exceptions have no common root
-            raise _refused(f"The graph fails on {len(pictures)} images: {_first_line(error)}.") from error
+            raise _refused(f"The graph fails on {counted(len(pictures), 'image')}: {_first_line(error)}.") from error
         found = torch.from_numpy(given)
         if found.shape != expected.shape or not bool(torch.isfinite(found).all()):
             return float("inf")

@@ -85,7 +85,7 @@ def gate(card: ModelCard, target: Target, contents: Contents) -> None:
         alike = " and ".join(part.name for part in parts if part.terms == "share-alike")
         whose = f"{alike} each want the whole under their own licence"
     what = "must not be passed on like this" if never else "cannot be exported as open"
-    fix = _instead(card, blamed, contents, never=bool(never))
+    fix = _instead(card, blamed, target, contents)
     raise ModelError(f"This model {what}: {whose}.", where=card.name, fix=fix)
 
 
@@ -135,32 +135,30 @@ def _merged(card: ModelCard, contents: Contents) -> ModelCard:
 
 
 def _without_encoder(card: ModelCard) -> ModelCard:
-    entry, why = card.encoder, None
-    if card.encoder_changed:
-        why = "they were changed by training, and nobody else has them"
-    elif entry.weights in {"random", "bundled"}:
-        why = "they were drawn at random" if entry.weights == "random" else "they come with histoseed, free for any use"
-    elif entry.sha256 is None:
-        why = "their hash is not known"
+    why = _why_kept(card)
     if why is not None:
         what = f"The encoder's weights cannot be left out: {why}."
         raise InputError(what, where="--without-encoder", fix="Leave the option out.")
-    left = entry.model_copy(update={"stored": False, "weights": "hub", "changed": False})
+    left = card.encoder.model_copy(update={"stored": False, "weights": "hub", "changed": False})
     return card.model_copy(update={"encoder": left})
 
 
-def _instead(card: ModelCard, blamed: Sequence[ModelPart], contents: Contents, *, never: bool) -> str:
+def _why_kept(card: ModelCard) -> str | None:
+    """Why the encoder's weights cannot be left out, or None."""
+    entry = card.encoder
+    if card.encoder_changed:
+        return "they were changed by training, and nobody else has them"
+    if entry.weights == "random":
+        return "they were drawn at random"
+    if entry.weights == "bundled":
+        return "they come with histoseed, free for any use"
+    return "their hash is not known" if entry.sha256 is None else None
+
+
+def _instead(card: ModelCard, blamed: Sequence[ModelPart], target: Target, contents: Contents) -> str:
     """What can be done."""
-    encoder = next((part for part in blamed if part.key == "encoder"), None)
-    advice = []
-    if encoder is not None and contents.onnx and not card.encoder_changed:
-        advice.append("leave --onnx out: the graph holds the encoder's weights")
-    elif encoder is not None and encoder.use == "included":
-        advice.append("add --without-encoder: the bundle names the encoder's weights by their hash, and whoever "
-                      "imports it fetches them")  # fmt: skip
-    elif encoder is not None and encoder.use == "changed" and never:
-        again = "adapt again with --method frozen, lora, adapter or side-branch, which leave the encoder as it is"
-        advice.append("leave --merge out" if contents.merge else f"{again}; its weights can then be left out")
+    never = blamed[:1] and blamed[0].decision == "never"
+    advice = [_encoder_instead(card, target, contents)] if never else []
     unknown = next((part.key for part in blamed if part.terms == "unknown"), None)
     if unknown is not None:
         advice.append(f"state the licence if you know it: --licence '{unknown}=CC-BY-4.0'")
@@ -168,3 +166,25 @@ def _instead(card: ModelCard, blamed: Sequence[ModelPart], contents: Contents, *
         advice.append("add --private: for people who have accepted these licences themselves")
     text = "; or ".join(advice)
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def _encoder_instead(card: ModelCard, target: Target, contents: Contents) -> str:
+    """What helps where nobody may get the encoder's weights as they are in the files; only what does help is said."""
+    from histoseed.segmenters.licensing import decide, parts_of
+
+    ways = [("leave --onnx out", "the graph holds the encoder's weights", card)] if contents.onnx else []
+    if card.encoder.stored and _why_kept(card) is None:
+        option = "leave --onnx out and add --without-encoder" if contents.onnx else "add --without-encoder"
+        why = "the bundle names the encoder's weights by their hash, and whoever imports it fetches them"
+        ways.append((option, why, _without_encoder(card)))
+    for option, why, other in ways:
+        found = decide(parts_of(other))
+        if found != "never":
+            private = " and --private" if "add" in option else " and add --private"
+            return f"{option}{'' if found in {'open', target} else private}: {why}"
+    if contents.merge:
+        return "leave --merge out"
+    if card.encoder_changed:
+        again = "adapt again with --method frozen, lora, adapter or side-branch, which leave the encoder as it is"
+        return f"{again}; its weights can then be left out"
+    return "adapt again: this model does not say which weights they are, so that they cannot be left out"

@@ -9,7 +9,7 @@ import platform
 from histoseed._version import __version__
 from histoseed.datasets import DatasetInfo
 from histoseed.pictures import Report
-from histoseed.wording import counted
+from histoseed.wording import counted, plural
 from histoseed.workflows.evaluation.comparison_section import comparison_section
 from histoseed.workflows.evaluation.failure_sections import (
     class_section,
@@ -143,13 +143,14 @@ def _training(page: Report, result: Evaluation) -> None:
 
 def _method(page: Report, result: Evaluation, info: DatasetInfo) -> None:
     page.section("How it was measured")
+    units = plural(result.group_unit)
     protocol = result.accumulator.protocol
     page.text(
         f"Protocol {protocol.name}: {protocol.summary} A score says little without its protocol; two scores can be "
         "compared where the protocol is the same.",
         f"Two objects are a pair where their IoU is above {result.scores['iou_threshold']}; detection pairs centroids "
-        f"at most {result.scores['radius_um']:g} µm apart. Intervals draw whole {result.group_unit}s with replacement "
-        f"{result.facts['resamples']:,} times and take percentiles; they hold what the choice of {result.group_unit}s "
+        f"at most {result.scores['radius_um']:g} µm apart. Intervals draw whole {units} with replacement "
+        f"{result.facts['resamples']:,} times and take percentiles; they hold what the choice of {units} "
         "explains, not what another training run would change.",
     )
     for kind, remarks in (("Known problem", info.known_problems), ("Shared data", info.leakage_notes)):

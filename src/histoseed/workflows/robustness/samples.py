@@ -15,6 +15,7 @@ from histoseed.datasets.barcodes import tcga
 from histoseed.errors import DatasetError
 from histoseed.metrics import Block, crossed_blocks
 from histoseed.training import nested_draw
+from histoseed.wording import counted
 
 __all__ = ["Level", "Nucleus", "Sample", "Samples", "balanced_samples"]
 
@@ -98,10 +99,7 @@ def balanced_samples(
         UnknownMppError: neither a patch nor the caller knows the resolution.
     """
     facts = _patch_facts(dataset)
-    if len({centre for _, centre in facts.values() if centre}) < 2:
-        what = "The data set does not name two centres."
-        fix = "Fill the column centre (groups.csv of `histoseed import labels`), or use TCGA barcodes as names."
-        raise DatasetError(what, where=dataset.path, fix=fix)
+    _check_centres(dataset, facts)
     attempts = [_nuclei] if level == "nucleus" else [_by_organ, _by_majority]
     for attempt in attempts:
         found = list(attempt(dataset, facts, mpp))
@@ -115,6 +113,27 @@ def balanced_samples(
         where=dataset.path,
         fix="Use a data set in which centres share classes; `histoseed dataset info` shows what they have.",
     )
+
+
+def _check_centres(dataset: Dataset, facts: _Facts) -> None:
+    """Two centres, or the error says what was found, and where it was looked for.
+
+    Raises:
+        DatasetError: one centre, or none.
+    """
+    centres = sorted({centre for _, centre in facts.values() if centre})
+    if len(centres) > 1:
+        return
+    patches = dataset.patches.height
+    stated = patches - dataset.patches["centre"].null_count()
+    coded = sum(centre is not None for _, centre in facts.values()) - stated
+    found = f"There is one centre only, {centres[0]!r}" if centres else "No centre is named"
+    where = (
+        f"the column centre of patches.parquet states one for {stated:,} of {counted(patches, 'patch')}, and the TCGA "
+        f"barcodes in names of slides, patients and patches for {coded:,} more"
+    )
+    fix = "Name both in the column centre (groups.csv of `histoseed import labels`), or add patches of another one."
+    raise DatasetError(f"{found}, and two are compared; {where}.", where=dataset.path, fix=fix)
 
 
 def _filled(found: Sequence[Sample], least: int, cases: int) -> list[Sample]:

@@ -1,0 +1,109 @@
+"""A promptable model of this kind on disk: a folder with ``model.safetensors`` (the head) and ``model.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from histoseed.errors import ModelError
+from histoseed.files import sha256_of, staged_folder, write_bytes, write_json
+from histoseed.prompting.roi.card import FORMAT_VERSION, RoiCard
+from histoseed.prompting.roi.model import RoiPrompter, new_head
+from histoseed.segmenters import Segmenter
+
+__all__ = ["load_prompter", "read_prompt_card", "save_prompter"]
+
+CARD = "model.json"
+WEIGHTS = "model.safetensors"
+
+
+def save_prompter(model: RoiPrompter, folder: Path, *, overwrite: bool = False) -> RoiCard:
+    """Write both files, the weights as float16.
+
+    Returns:
+        The card as written, with the hash of the weights.
+
+    Raises:
+        OutputError: the folder is in use, or cannot be written.
+    """
+    with staged_folder(folder, overwrite=overwrite) as stage:
+        state = {k: _stored(v) for k, v in model.head.state_dict().items()}
+        write_bytes(stage / WEIGHTS, save(state, metadata={"format": "pt"}))
+        card = model.card.model_copy(update={"weights_sha256": sha256_of(stage / WEIGHTS)})
+        write_json(stage / CARD, card.model_dump(mode="json"))
+    return card
+
+
+def _stored(tensor: torch.Tensor) -> torch.Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if tensor.dtype == torch.float32 else tensor
+
+
+def read_prompt_card(folder: Path) -> RoiCard:
+    """The card of a folder.
+
+    Raises:
+        ModelError: no promptable model stands there, its card is damaged, or a newer histoseed wrote it.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        raise ModelError("This is not a model folder.", where=folder, fix=f"Name a folder with {CARD} and {WEIGHTS}.")
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"The model card is damaged ({error}).", where=path) from error
+    task = content.get("task") if isinstance(content, dict) else None
+    if task != "prompt":
+        fix = "Use it with histoseed segment; histoseed prompt takes promptable models."
+        raise ModelError("This model answers no prompts.", where=path, fix=fix)
+    version = content.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        what = f"The model has format version {version}; this histoseed reads up to {FORMAT_VERSION}."
+        raise ModelError(what, where=path, fix="Update histoseed.")
+    try:
+        return RoiCard.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ModelError(f"Field {'.'.join(map(str, first['loc']))}: {first['msg']}.", where=path) from error
+
+
+def load_prompter(folder: Path, segmenter: Segmenter, *, dtype: torch.dtype = torch.float32) -> RoiPrompter:
+    """A promptable model in evaluation mode, on the device of its segmenter.
+
+    Args:
+        folder: Where its files lie.
+        segmenter: The one that gives the features.
+        dtype: Precision of the networks.
+
+    Raises:
+        ModelError: no model, a wrong hash, weights that do not fit, or another segmenter than it was trained on.
+    """
+    card, path = read_prompt_card(folder), folder / WEIGHTS
+    if segmenter.card.weights_sha256 != card.segmenter_sha256:
+        what = "It was trained on the features of another segmenter (sha256 differs)."
+        raise ModelError(what, where=folder, fix=f"Give it the segmenter {card.segmenter!r} that its card names.")
+    if not path.is_file():
+        raise ModelError("The weights are missing.", where=path, fix="Copy the whole model folder.")
+    if card.weights_sha256 is not None and sha256_of(path) != card.weights_sha256:
+        what = f"The weights are not those that {CARD} names (sha256 differs)."
+        raise ModelError(what, where=path, fix="Copy the whole model folder again.")
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise ModelError(f"The weights are damaged ({error}).", where=path, fix="Copy the model again.") from error
+    head = new_head(segmenter, card)
+    own = head.state_dict()
+    wrong = sorted(
+        k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape
+    )
+    if wrong:
+        what = f"{len(wrong)} tensors do not fit the card (first: {wrong[0]})."
+        raise ModelError(what, where=path, fix="Use the model.json that was written together with these weights.")
+    head.load_state_dict({k: v.to(own[k].dtype) for k, v in state.items()})
+    device = next(segmenter.parameters()).device
+    return RoiPrompter(segmenter, head.to(device, memory_format=torch.channels_last), card, dtype=dtype)  # type: ignore[call-overload]
