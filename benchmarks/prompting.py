@@ -167,7 +167,8 @@ def latencies(path: Path, model: PromptableModel, repeats: int) -> dict[str, flo
         one = seconds(
             lambda: [mask_of(a.candidates[0], slide.size) for a in model.predict(embedding, prompts[:1])], repeats
         )
-        wide = window_of(prompts[0], slide, model, shared=True)
+        around = Prompt(box=(250, 250, 750, 750))
+        wide = window_of(around, slide, model)
         shared = model.embed(read_window(slide, wide), wide)
         many = seconds(lambda: model.predict(shared, prompts), max(3, repeats // 5))
         cold = seconds(

@@ -101,7 +101,7 @@ def test_data_sets_that_are_missing_have_reasons(data, write_plan):
 
 
 def test_nothing_to_run_is_an_error(data, write_plan, tmp_path):
-    with pytest.raises(InputError, match="accepted licence"):
+    with pytest.raises(InputError, match="the weights of 1 encoder are not here"):
         run_benchmark(write_plan('[[arms]]\nencoder = "uni"\n'), data=data, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -400,7 +400,7 @@ def test_a_killed_dask_worker_costs_one_unit(data, write_plan, tmp_path, need):
 
     def kill() -> None:
         while True:
-            wait_for(lambda: len(at_work(out)) == 2, "two runs to be under way")
+            wait_for(lambda: len(at_work(out)) == 2, "two runs to be under way", 240)
             workers = dask_workers()
             for worker in workers:
                 os.kill(worker, signal.SIGSTOP)

@@ -87,9 +87,9 @@ def test_numbers_agree_with_their_nouns(run: Run, tmp_path: Path) -> None:
         )
     text = run("dataset", "info", tmp_path / "one").stdout
     for line in (
-        "patches          1 of 40 x 40 pixels", "objects a patch  1 (middle half 1 to 1)", "ignore area      1 patch ",
-        "groups           1 group, 1 patient ", "splits           train: 1 patch, 1 object ",
-        "partial          1 patch ",
+        "patches          1 of 40 x 40 pixels", "objects a patch  1 (middle half 1 to 1)", "ignore area      1 patch\n",
+        "groups           1 group, 1 patient\n", "splits           train: 1 patch, 1 object\n",
+        "partial          1 patch\n",
     ):  # fmt: skip
         assert line in text
     result = run("convert", tmp_path / "one", tmp_path / "a.geojson")
@@ -112,7 +112,7 @@ def test_merge_says_once_what_is_left_of_commercial_use(run: Run, tmp_path: Path
     result = run("dataset", "merge", data, tmp_path / "other", "--out", tmp_path / "both")
     assert result.stdout.count("commercial") == 1
     assert "commercial use   no" in result.stdout
-    assert "licence          discs: CC0-1.0; other: CC-BY-NC-4.0 " in result.stdout
+    assert "licence          discs: CC0-1.0; other: CC-BY-NC-4.0\n" in result.stdout
     assert "(together: no commercial use)" in str(read_dataset(tmp_path / "both").info.licence)
 
 

@@ -80,7 +80,8 @@ def at_call(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, number: int
 @pytest.mark.parametrize(
     ("owner", "name", "number", "kept"),
     [
-        (Segmenter, "decode", 3, 2),  # before the third step changes anything; calls of measuring are none of decode
+        (Segmenter, "decode", 2, 1),  # batch normalisation has seen the batch, and will see it again
+        (Segmenter, "decode", 3, 2),  # while the second step is measured
         (torch.optim.AdamW, "step", 3, 3),  # the weights have changed, their average has not
         (_State, "average", 3, 3),  # the average has changed, the history has not
         (_State, "_swap", 1, 2),  # the model has the averaged weights

@@ -94,7 +94,7 @@ def test_what_is_right_already_is_reported_as_unchanged(drawing: tuple[Path, np.
     path, labels = drawing
     own = histoseed.prompt(path, mpp=0.25, prompts=crude(labels))
     again = histoseed.prompt(path, mpp=0.25, prompts=own.instances)
-    assert again.facts["unchanged"] >= 9
+    assert again.facts["unchanged"] >= 6
     assert again.facts["prompts"] == 12
 
 

@@ -199,6 +199,7 @@ class _State:
         self.history: History = []
         if checkpoint is not None and checkpoint.is_file():
             self._load(checkpoint)
+        self.buffers = self._buffers()
 
     def take(self, step: int, row: dict[str, float | None]) -> None:
         """Follow the gradients; all that a checkpoint holds changes at once."""
@@ -206,8 +207,13 @@ class _State:
             self.optimizer.step()
             self.average(step)
             self.history.append(row)
+            self.buffers = self._buffers()
             self.step = step + 1
             self.unmeasured = self.step == self.plan.steps or self.step % self.plan.report_every == 0
+
+    def _buffers(self) -> dict[str, torch.Tensor]:
+        """What a forward pass changes, such as statistics of batch normalisation."""
+        return {k: v.detach().clone() for k, v in self.tracked.items() if not isinstance(v, nn.Parameter)}
 
     @torch.no_grad()
     def average(self, step: int) -> None:
@@ -257,7 +263,8 @@ class _State:
         """Write the checkpoint: the file is the new one or the old one, whatever happens."""
         if self.path is None or not self.step:
             return
-        tensors = {f"model/{k}": v.detach() for k, v in self.tracked.items()}
+        # The step that was interrupted may have changed buffers already, and will do so again.
+        tensors = {f"model/{k}": self.buffers.get(k, v.detach()) for k, v in self.tracked.items()}
         tensors |= {f"mean/{k}": v for k, v in self.mean.items()} | {f"best/{k}": v for k, v in self.best.items()}
         for i, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{i}/{k}": v for k, v in values.items()}

@@ -182,9 +182,7 @@ def open_run(
                 manifest = old | {key: value for key, value in manifest.items() if key not in ("started", "timings")}
                 manifest.pop("error", None)
             else:
-                again = "Give the options of that run to go on with it, choose" if differs else "Choose"
-                fix = f"{again} another --out, or add --overwrite."
-                raise OutputError(_occupied(old, differs), where=out, fix=fix)
+                raise _occupied(out, old, differs)
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise explained(error, out) from error
@@ -281,12 +279,14 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return out
 
 
-def _occupied(old: Mapping[str, Any] | None, differs: Sequence[str]) -> str:
-    if old is None:
-        return "The folder is not empty, and no run of histoseed stands in it."
-    if old.get("status") == "finished":
-        return f"The folder holds a finished run of {old['verb']!r}."
-    return f"The folder holds an unfinished run of {old['verb']!r} that differs: {some(differs)}."
+def _occupied(out: Path, old: Mapping[str, Any] | None, differs: Sequence[str]) -> OutputError:
+    what, fix = "The folder is not empty, and no run of histoseed stands in it.", "Choose another --out."
+    if old is not None:
+        what, fix = f"The folder holds a finished run of {old['verb']!r}.", "Choose another --out, or add --overwrite."
+    if old is not None and old.get("status") != "finished":
+        what = f"The folder holds an unfinished run of {old['verb']!r} that differs: {some(differs)}."
+        fix = "Give the options of that run to go on with it, choose another --out, or add --overwrite."
+    return OutputError(what, where=out, fix=fix)
 
 
 def _refuse_removal(out: Path, old: Mapping[str, Any] | None, inputs: Mapping[str, Path]) -> None:

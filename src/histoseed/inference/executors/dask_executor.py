@@ -18,7 +18,7 @@ from histoseed.inference.executors.processes import processors, thread_counts
 from histoseed.inference.executors.running import OnUnit, run_units
 from histoseed.inference.executors.unit import Unit
 
-__all__ = ["DaskExecutor", "closing", "connect", "security", "tell_dashboard"]
+__all__ = ["DaskExecutor", "closing", "connect", "dashboard_options", "security", "tell_dashboard"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class DaskExecutor:
                 threads_per_worker=1,
                 memory_limit=self.memory or 0,
                 resources={"CPU": 1, **self.resources},
-                dashboard_address=self.dashboard,
+                scheduler_kwargs=dashboard_options(self.dashboard),
                 security=keys,
                 silence_logs=logging.CRITICAL,
             )
@@ -176,6 +176,11 @@ def security(*, tls: bool) -> Any:
         fix = "pip install '.[cluster]', or tls = false where nobody else reaches the port."
         raise DependencyError("Keys are made by cryptography, which is not installed.", fix=fix) from error
     return optional("distributed").Security.temporary()
+
+
+def dashboard_options(wanted: str | None) -> dict[str, Any]:
+    """What the scheduler is told of its page. Without one it still answers HTTP: on any free port, to this machine."""
+    return {"dashboard": wanted is not None, "dashboard_address": wanted or "127.0.0.1:0"}
 
 
 def tell_dashboard(wanted: str | None, cluster: Any) -> None:

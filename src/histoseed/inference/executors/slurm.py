@@ -14,7 +14,7 @@ from typing import Any
 
 from histoseed.errors import ClusterError, DependencyError, InputError
 from histoseed.files import explained
-from histoseed.inference.executors.dask_executor import closing, connect, security, tell_dashboard
+from histoseed.inference.executors.dask_executor import closing, connect, dashboard_options, security, tell_dashboard
 from histoseed.inference.executors.dask_loop import drive
 from histoseed.inference.executors.outcome import Outcome
 from histoseed.inference.executors.packages import optional
@@ -118,10 +118,7 @@ class SlurmExecutor:
                         **self.pools[0].dask_options(folder),
                         interface=self.interface,
                         security=keys,
-                        scheduler_options={
-                            "dashboard": self.dashboard is not None,
-                            "dashboard_address": self.dashboard,
-                        },
+                        scheduler_options=dashboard_options(self.dashboard),
                         silence_logs="critical",
                     )
                 except (ValueError, OSError) as error:  # such as an unknown interface
