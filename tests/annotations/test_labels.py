@@ -50,6 +50,9 @@ def test_what_overlaps_cost_is_reported():
     assert report == FlattenReport(pixels_lost=5, objects_lost=3, not_drawn=2)
     assert np.bincount(labels.ravel()).tolist() == [13, 0, 8, 9]
     assert str(report).startswith("5 pixels and 3 objects lost")
+    assert str(FlattenReport(1, 1, 1)) == (
+        "1 pixel and 1 object lost where outlines overlap or leave the image; 1 box or point not drawn."
+    )
 
 
 def test_no_objects():

@@ -16,6 +16,7 @@ from histoseed.workflows.adapt import adapt, default_plan
 from histoseed.workflows.annotated import draw_patches, pictures_of
 
 SHORT = {"steps": 2, "batch": 2, "weights": "random"}
+LEAST = {"patches": 1, "steps": 1, "batch": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(discs, tmp_path):
             self.made = []
 
         def start(self, total, unit, description):
-            pass
+            self.said = description
 
         def advance(self, n, **facts):
             self.made.append(n)
@@ -66,13 +67,14 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(discs, tmp_path):
         def done(self):
             pass
 
-    how = SHORT | {"steps": 12, "patches": 1, "dtype": "float32", "batch": 1}
+    how = SMALL | {"steps": 12, "patches": 1, "dtype": "float32", "batch": 1, "weights": "random"}
     with pytest.raises(KeyboardInterrupt):
         adapt(discs, out=tmp_path / "broken", progress=Impatient(8), **how)
     assert not (tmp_path / "broken" / "model.json").exists()
     patient = Impatient(-1)
     adapt(discs, out=tmp_path / "broken", progress=patient, **how)
     assert patient.made == [9, 1, 1, 1]  # eight steps were done before
+    assert patient.said == "Adapting bundled to discs (1 patch)"
     adapt(discs, out=tmp_path / "whole", **how)
     names = ("model.safetensors", "model.json", "history.json")
     for name in names:
@@ -153,6 +155,7 @@ TINY = {
     "stardist": {"widths": [8, 8, 8, 8], "image_widths": [4, 4]},
     "instanseg": {"widths": [8, 8, 8, 8], "image_widths": [4, 4]},
 }
+SMALL = {"decoder_options": TINY["skip"], "model_mpp": 0.5}
 VIT, CONVNEXT = "timm:vit_tiny_patch16_224", "timm:convnext_atto"
 
 
@@ -172,7 +175,7 @@ VIT, CONVNEXT = "timm:vit_tiny_patch16_224", "timm:convnext_atto"
 def test_encoders_decoders_and_methods_go_together(discs, tmp_path, encoder, decoder, method):
     model = adapt(
         discs, out=tmp_path / "m", encoder=encoder, decoder=decoder, method=method, decoder_options=TINY[decoder],
-        patches=1, weights="random", steps=1, batch=1, dtype="float32",
+        weights="random", model_mpp=0.5, dtype="float32", **LEAST,
     )  # fmt: skip
     loaded = load_segmenter(tmp_path / "m")
     assert (loaded.card.decoder.kind, loaded.card.method.name) == (decoder, method)
@@ -191,16 +194,16 @@ def test_encoders_decoders_and_methods_go_together(discs, tmp_path, encoder, dec
 
 
 def test_classes_from_cell_tokens(discs, tmp_path):
-    model = adapt(discs, out=tmp_path / "m", encoder=VIT, classifier="tokens", decoder_options=TINY["skip"], **SHORT)
+    model = adapt(discs, out=tmp_path / "m", encoder=VIT, weights="random", classifier="tokens", **LEAST, **SMALL)
     assert model.card.classifier.kind == load_segmenter(tmp_path / "m").card.classifier.kind == "tokens"
     assert "cell class" in json.loads((tmp_path / "m" / "history.json").read_text())[0]
-    again = adapt(discs, out=tmp_path / "n", start=tmp_path / "m", patches=1, steps=1)
+    again = adapt(discs, out=tmp_path / "n", start=tmp_path / "m", **LEAST)
     assert again.classifier is not None
 
 
 def test_an_adapted_model_can_be_the_start_again(discs, tmp_path):
-    how = {"patches": 1, "steps": 1, "batch": 1, "dtype": "float32"}
-    adapt(discs, out=tmp_path / "m", encoder=VIT, weights="random", method="lora", decoder_options=TINY["skip"], **how)
+    how = {**LEAST, "dtype": "float32"}
+    adapt(discs, out=tmp_path / "m", encoder=VIT, weights="random", method="lora", **how, **SMALL)
     with pytest.raises(InputError, match="was adapted by lora"):
         adapt(discs, out=tmp_path / "n", start=tmp_path / "m", method="full", **how)
     again = adapt(discs, out=tmp_path / "n", start=tmp_path / "m", method="lora", **how)
@@ -237,8 +240,8 @@ def test_what_does_not_go_says_why_and_writes_nothing(discs, tmp_path, arguments
 
 
 def test_the_encoder_of_a_model_folder_can_be_adapted(discs, tmp_path):
-    first = adapt(discs, out=tmp_path / "a", encoder="timm:resnet18", method="full", **SHORT)
-    second = adapt(discs, out=tmp_path / "b", encoder=str(tmp_path / "a"), steps=2, batch=2)
+    first = adapt(discs, out=tmp_path / "a", encoder="timm:resnet18", weights="random", method="full", **LEAST, **SMALL)
+    second = adapt(discs, out=tmp_path / "b", encoder=str(tmp_path / "a"), **LEAST, **SMALL)
     assert second.card.encoder.name == first.card.encoder.name
     theirs = first.encoder.state_dict()
     assert all(value.equal(theirs[key]) for key, value in second.encoder.state_dict().items())
@@ -263,11 +266,9 @@ def hub(tmp_path, monkeypatch):
 )
 def test_what_training_changed_of_a_hubs_weights_is_stored(discs, tmp_path, hub, methods, stored):
     """As it is in memory and as it loads again, a model is one, whatever it was started from."""
-    options = {"encoder": hub}
+    options = {"encoder": hub, **SMALL}
     for method in methods:
-        model = adapt(
-            discs, out=tmp_path / method, method=method, patches=1, steps=1, batch=1, learning_rate=0.1, **options
-        )
+        model = adapt(discs, out=tmp_path / method, method=method, learning_rate=0.1, **LEAST, **options)
         options = {"start": tmp_path / method}
     loaded = load_segmenter(tmp_path / methods[-1])
     assert (loaded.card.encoder.stored, loaded.card.encoder.changed) == (stored, True)
@@ -277,7 +278,7 @@ def test_what_training_changed_of_a_hubs_weights_is_stored(discs, tmp_path, hub,
 
 
 def test_a_hub_that_serves_other_weights_is_refused(discs, tmp_path, hub):
-    adapt(discs, out=tmp_path / "m", encoder=hub, method="frozen", patches=1, steps=1, batch=1)
+    adapt(discs, out=tmp_path / "m", encoder=hub, method="frozen", **LEAST, **SMALL)
     assert load_segmenter(tmp_path / "m").card.encoder.stored is False
     other = tmp_path / "other" / "model.safetensors"
     other.parent.mkdir()
@@ -289,8 +290,10 @@ def test_a_hub_that_serves_other_weights_is_refused(discs, tmp_path, hub):
 
 
 def test_weights_out_of_a_model_count_as_changed(discs, tmp_path):
-    adapt(discs, out=tmp_path / "a", method="full", patches=1, steps=1, batch=1)
-    model = adapt(discs, out=tmp_path / "b", encoder=str(tmp_path / "a"), method="frozen", patches=1, steps=1, batch=1)
+    adapt(discs, out=tmp_path / "a", method="full", **LEAST)
+    model = adapt(discs, out=tmp_path / "b", encoder=str(tmp_path / "a"), method="frozen", **LEAST, **SMALL)
     assert model.card.encoder.changed is True
-    assert adapt(discs, out=tmp_path / "c", encoder="timm:resnet18", weights="random", method="frozen", patches=1,
-                 steps=1, batch=1).card.encoder.changed is False  # fmt: skip
+    plain = adapt(
+        discs, out=tmp_path / "c", encoder="timm:resnet18", weights="random", method="frozen", **LEAST, **SMALL
+    )
+    assert plain.card.encoder.changed is False
