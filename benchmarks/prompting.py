@@ -1,9 +1,9 @@
 """The bundled promptable model: how well it outlines, beside simple rules on the same boxes, and how quickly.
 
 *Scores.* Every annotated nucleus is prompted once for each kind of prompt; Dice of its mask against the annotation,
-on whole pixels of the image, pooled over objects and averaged over images (= patients) with a 95 % bootstrap interval
-over images. Boxes are the tight box with every side moved by a uniform amount; the same moves, scaled, for all widths.
-Rules that see the same box: the ellipse inscribed in it, and the haematoxylin above Otsu's threshold inside it.
+on whole pixels of the image, averaged over all objects, with a 95 % bootstrap interval over images (= patients). Boxes
+are the tight box with every side moved by a uniform amount; the same moves, scaled, for all widths. Rules that see the
+same box: the ellipse inscribed in it, and the haematoxylin above Otsu's threshold inside it.
 
 *Speed.* Answers to one box in an embedded window, to a hundred in one call, and everything from reading on. With
 ``--sam`` the same for SAM 2.1 B+ (random weights: the time does not depend on them) at 1024 pixels.

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fixtures import disc_sets
 from histoseed.datasets import DatasetInfo, DatasetWriter, named_classes
 
-
-def draw_discs(seed: int, size: int = 128, count: int = 14, radius: int = 9) -> tuple[np.ndarray, np.ndarray]:
-    """Image (S, S, 3) uint8 and labels (S, S) int32."""
-    rng = np.random.default_rng(seed)
-    labels = np.zeros((size, size), np.int32)
-    y, x = np.mgrid[:size, :size]
-    for k in range(count):
-        cy, cx = rng.integers(radius, size - radius, 2)
-        labels[(y - cy) ** 2 + (x - cx) ** 2 <= radius**2] = k + 1
-    image = np.where(labels[..., None] > 0, [110, 60, 140], [235, 200, 225]) + rng.normal(0, 6, (size, size, 3))
-    return image.clip(0, 255).astype(np.uint8), labels
+draw_discs = partial(disc_sets.draw_discs, size=128, count=14, radius=9)
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ __all__ = [
     "load_segmenter",
     "mix_with",
     "read_card",
+    "read_weights",
     "save_segmenter",
     "start_from",
     "write_model_files",
@@ -272,16 +273,7 @@ def check_segmenter(folder: Path) -> Segmenter:
 
 def _loaded(folder: Path, *, published: bool) -> Segmenter:
     card = read_card(folder)
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise ModelError("The weights are missing.", where=path, fix="Copy the whole model folder.")
-    if card.weights_sha256 is not None and sha256_of(path) != card.weights_sha256:
-        what = f"The weights are not those that {CARD} names (sha256 differs)."
-        raise ModelError(what, where=path, fix="Copy the whole model folder again.")
-    try:
-        state = load_file(path)
-    except SafetensorError as error:
-        raise ModelError(f"The weights are damaged ({error}).", where=path, fix="Copy the model again.") from error
+    state = read_weights(folder, card.weights_sha256)
     entry = card.encoder
     named = get_card(entry.name)
     if not entry.stored:  # exactly those that the decoder was trained on
@@ -291,8 +283,30 @@ def _loaded(folder: Path, *, published: bool) -> Segmenter:
     if card.method is not None:
         encoder = prepare(encoder, card.method.name, card.method)
     model = Segmenter(encoder, card)
-    _load_strictly(model, state, path)
+    _load_strictly(model, state, folder / WEIGHTS)
     return model.eval()
+
+
+def read_weights(folder: Path, sha256: str | None) -> dict[str, torch.Tensor]:
+    """The tensors of a model folder.
+
+    Args:
+        folder: Of a segmenter, or of a model that stands on one.
+        sha256: Hash that the card names; None is not compared.
+
+    Raises:
+        ModelError: no weights, others than those that the card names, or damaged ones.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ModelError("The weights are missing.", where=path, fix="Copy the whole model folder.")
+    if sha256 is not None and sha256_of(path) != sha256:
+        what = f"The weights are not those that {CARD} names (sha256 differs)."
+        raise ModelError(what, where=path, fix="Copy the whole model folder again.")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ModelError(f"The weights are damaged ({error}).", where=path, fix="Copy the model again.") from error
 
 
 def _load_strictly(model: Segmenter, state: dict[str, torch.Tensor], path: Path) -> None:

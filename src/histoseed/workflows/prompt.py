@@ -78,7 +78,7 @@ def prompt(
         prompts: Instead of these: an annotation file of any format, or its objects, one prompt each. The answer keeps
             ids, classes and locks; locked objects are not touched.
         use: What of a crude outline in ``prompts`` is told to the model: box, mask or box+mask.
-        model: ``bundled``, or what :func:`histoseed.prompting.load_promptable` takes.
+        model: ``bundled``, a model folder, or what :func:`histoseed.prompting.sam.load_promptable` takes.
         mpp: Microns per pixel, where the file does not say it or says it wrong.
         candidates: Hand out every candidate, not only the best.
         clean: Preset of the clean-up, see docs/cleanup.md.

@@ -102,7 +102,7 @@ class RoiPrompter:
 
     @torch.inference_mode()
     def embed(self, image: npt.NDArray[np.uint8], window: Window) -> Embedding:
-        """See a window: about 0.3 s for 512 x 512 pixels on two cores; see the protocol."""
+        """See a window; see the protocol."""
         if image.dtype != np.uint8 or image.shape != (*window.shape, 3):
             what = f"The image is {image.dtype} of shape {image.shape}, its window {(*window.shape, 3)}."
             raise InputError(what, where=self.name, fix="Read the window's region at the window's shape.")

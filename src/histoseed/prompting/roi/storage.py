@@ -7,19 +7,16 @@ from pathlib import Path
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from histoseed.errors import ModelError
 from histoseed.files import sha256_of, staged_folder, write_bytes, write_json
 from histoseed.prompting.roi.card import FORMAT_VERSION, RoiCard
 from histoseed.prompting.roi.model import RoiPrompter, new_head
 from histoseed.segmenters import Segmenter
+from histoseed.segmenters.model import CARD, WEIGHTS, read_weights
 
 __all__ = ["load_prompter", "read_prompt_card", "save_prompter"]
-
-CARD = "model.json"
-WEIGHTS = "model.safetensors"
 
 
 def save_prompter(model: RoiPrompter, folder: Path, *, overwrite: bool = False) -> RoiCard:
@@ -87,15 +84,7 @@ def load_prompter(folder: Path, segmenter: Segmenter, *, dtype: torch.dtype = to
     if segmenter.card.weights_sha256 != card.segmenter_sha256:
         what = "It was trained on the features of another segmenter (sha256 differs)."
         raise ModelError(what, where=folder, fix=f"Give it the segmenter {card.segmenter!r} that its card names.")
-    if not path.is_file():
-        raise ModelError("The weights are missing.", where=path, fix="Copy the whole model folder.")
-    if card.weights_sha256 is not None and sha256_of(path) != card.weights_sha256:
-        what = f"The weights are not those that {CARD} names (sha256 differs)."
-        raise ModelError(what, where=path, fix="Copy the whole model folder again.")
-    try:
-        state = load_file(path)
-    except SafetensorError as error:
-        raise ModelError(f"The weights are damaged ({error}).", where=path, fix="Copy the model again.") from error
+    state = read_weights(folder, card.weights_sha256)
     head = new_head(segmenter, card)
     own = head.state_dict()
     wrong = sorted(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any
 from histoseed.metrics import AreaAccumulator, Interval, Scores
 from histoseed.workflows.area_evaluation.pictures import AreaPanel
 from histoseed.workflows.area_evaluation.truth import Areas
+from histoseed.workflows.evaluation.result import bounds_of
 
 __all__ = ["AreaComparison", "AreaEvaluation"]
 
@@ -42,7 +42,7 @@ class AreaComparison:
         return {
             **self.accumulator.compute().as_dict(),
             **self.facts,
-            "intervals": _bounds(self.intervals),
+            "intervals": bounds_of(self.intervals),
             "differences": {key: value.as_dict() for key, value in self.differences.items()},
             "warnings": list(self.warnings),
             "notes": list(self.notes),
@@ -96,7 +96,7 @@ class AreaEvaluation(Mapping[str, Any]):
             "task": "semantic",
             "areas": self.areas.of,
             "background": self.areas.background,
-            "intervals": _bounds(self.intervals),
+            "intervals": bounds_of(self.intervals),
             "interval_level": 0.95 if first is None else first.level,
             "group_unit": self.group_unit,
             "n_groups": 0 if first is None else first.n_groups,
@@ -121,11 +121,3 @@ class AreaEvaluation(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"AreaEvaluation({self.name!r}, {self.scores!r})"
-
-
-def _bounds(intervals: Mapping[str, Interval]) -> dict[str, list[float] | None]:
-    """Lower and upper bound of each score; None where there are too few groups."""
-    return {
-        key: None if math.isnan(value.low) or math.isnan(value.high) else [value.low, value.high]
-        for key, value in intervals.items()
-    }

@@ -13,7 +13,7 @@ import numpy as np
 from histoseed.metrics import Accumulator, Failures, Interval, Scores
 from histoseed.workflows.evaluation.pictures import Panel
 
-__all__ = ["Comparison", "Evaluation"]
+__all__ = ["Comparison", "Evaluation", "bounds_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Comparison:
         return {
             **self.scores.as_dict(),
             **self.facts,
-            "intervals": _bounds(self.intervals),
+            "intervals": bounds_of(self.intervals),
             "differences": {key: value.as_dict() for key, value in self.differences.items()},
             "warnings": list(self.warnings),
             "notes": list(self.notes),
@@ -118,7 +118,7 @@ class Evaluation(Mapping[str, Any]):
         return {
             **self.scores.as_dict(),
             **self.facts,
-            "intervals": _bounds(self.intervals),
+            "intervals": bounds_of(self.intervals),
             "interval_level": self.level,
             "group_unit": self.group_unit,
             "n_groups": 0 if first is None else first.n_groups,
@@ -166,7 +166,7 @@ class Evaluation(Mapping[str, Any]):
         return {"truth": [*names, "nothing"], "predicted": [*names, "nothing"], "counts": np.asarray(table).tolist()}
 
 
-def _bounds(intervals: Mapping[str, Interval]) -> dict[str, list[float] | None]:
+def bounds_of(intervals: Mapping[str, Interval]) -> dict[str, list[float] | None]:
     """Lower and upper bound of each score; None where there are too few groups."""
     return {
         key: None if math.isnan(value.low) or math.isnan(value.high) else [value.low, value.high]
