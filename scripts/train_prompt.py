@@ -45,6 +45,12 @@ CROP = 256
 CELLS = 48
 LEVELS = 4
 SHARES = {"dsb": 0.42, "points": 0.25, "nucls": 0.13, "composite": 0.20}
+SCALE = (0.45, 2.6)
+"""Zoom of the crops: the model is served at more than one resolution, and nuclei differ."""
+TYPICAL = 32.0
+"""Pixels at 0.25 um that an object is expected to measure, as in the card's window."""
+JITTER = ((0.0, 0.1), (6.0, 0.4), (12.0, 0.5))
+"""Pixels at 0.25 um by which the sides of a box are moved at most, and how often."""
 TRUST = {"dsb": 1.0, "points": 0.5, "nucls": 1.0, "composite": 0.5}
 
 
@@ -83,8 +89,32 @@ def blob(size: int, rng: np.random.Generator) -> np.ndarray:
     return mask > 0
 
 
+def worsened(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """A picture as a poor scanner or a pale stain leaves it: where the image says little, the box must say more."""
+    x = image.permute(1, 2, 0).numpy()
+    if rng.random() < 0.3:
+        x = cv2.GaussianBlur(x, (0, 0), float(rng.uniform(0.5, 2.2)))
+    if rng.random() < 0.25:
+        small = 1 / rng.uniform(1.5, 3.0)
+        x = cv2.resize(cv2.resize(x, None, fx=small, fy=small, interpolation=cv2.INTER_AREA), x.shape[1::-1])
+    if rng.random() < 0.35:
+        middle = x.mean((0, 1), keepdims=True)
+        x = middle + (x - middle) * rng.uniform(0.35, 1.2) + rng.uniform(-0.08, 0.08)
+    if rng.random() < 0.3:
+        x = np.clip(x, 0, 1) ** np.exp(rng.normal(0, 0.25, 3))
+    if rng.random() < 0.2:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
+        stored = cv2.imencode(".jpg", (np.clip(x, 0, 1) * 255).astype(np.uint8), quality)[1]
+        x = cv2.imdecode(stored, cv2.IMREAD_COLOR).astype(np.float32) / 255
+    return torch.from_numpy(np.ascontiguousarray(np.clip(x, 0, 1), np.float32)).permute(2, 0, 1)
+
+
 Row = tuple[Sample, np.ndarray, np.ndarray]
 """A sample, the part of the crop around its object (bool), and where that starts (x, y)."""
+
+
+Drawn = tuple[torch.Tensor, np.ndarray, np.ndarray]
+"""Image, labels, what counts for nothing."""
 
 
 class Source:
@@ -117,16 +147,15 @@ class Source:
             x = recolour(x, style, self.pool.targets[rng.integers(len(self.pool.targets))])
         return x
 
-    def plain(self, name: str, rng: np.random.Generator) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
-        """A crop of an annotated picture: image, labels, what counts for nothing."""
+    def plain(self, name: str, scale: float, rng: np.random.Generator) -> Drawn:
+        """A crop of an annotated picture."""
         index = int(rng.integers(len(self.pool.pictures[name])))
-        drawn = draw_crop(self.pool.pictures[name][index], CROP, rng, scale=(0.6, 1.7))
+        drawn = draw_crop(self.pool.pictures[name][index], CROP, rng, scale=(scale, scale))
         style = self.pool.styles[name][index]
         return self.restyled(drawn.image, style, bundled.RESTYLED[name], rng), drawn.labels, drawn.ignore
 
-    def composite(self, rng: np.random.Generator) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+    def composite(self, scale: float, rng: np.random.Generator) -> Drawn:
         """Two tissues at one low magnification, with one region of the second laid into the first."""
-        scale = np.exp(rng.uniform(np.log(0.3), np.log(1.2)))
         parts = []
         for _ in range(2):
             index = int(rng.integers(len(self.wide)))
@@ -137,19 +166,28 @@ class Source:
         image = torch.lerp(parts[0], parts[1], torch.from_numpy(soft))
         return image, inside.astype(np.int32), np.zeros_like(inside)
 
+    def crowded(self, image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        """A thick section: other tissue shines through, paler."""
+        other = draw_crop(self.wide[int(rng.integers(len(self.wide)))], CROP, rng, scale=(0.6, 2.4)).image
+        layer = torch.from_numpy(other).permute(2, 0, 1).float() / 255
+        return image * layer.clamp_min(1 / 255) ** float(rng.uniform(0.1, 0.5))
+
     def draw(
         self, count: int, rng: np.random.Generator
-    ) -> tuple[torch.Tensor, list[np.ndarray], list[np.ndarray], list[str]]:
-        """Crops of any kind: images (B, 3, S, S), labels, what counts for nothing, and the kinds."""
+    ) -> tuple[torch.Tensor, list[np.ndarray], list[np.ndarray], list[tuple[str, float]]]:
+        """Crops of any kind: images (B, 3, S, S), labels, what counts for nothing, and kind and zoom of each."""
         names = list(SHARES)
         images, labels, ignore, kinds = [], [], [], []
         for _ in range(count):
             name = names[rng.choice(len(names), p=list(SHARES.values()))]
-            image, marked, left = self.composite(rng) if name == "composite" else self.plain(name, rng)
-            images.append(image)
+            low, high = (0.3, 1.2) if name == "composite" else SCALE
+            scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+            image, marked, left = self.composite(scale, rng) if name == "composite" else self.plain(name, scale, rng)
+            image = worsened(image, rng)
+            images.append(self.crowded(image, rng) if rng.random() < 0.25 else image)
             labels.append(marked)
             ignore.append(left)
-            kinds.append(name)
+            kinds.append((name, scale))
         return augment(torch.stack(images), Augmentation(), rng), labels, ignore, kinds
 
 
@@ -163,8 +201,11 @@ def loose(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(sloppy * 2, -8, 8).astype(np.float32)
 
 
-def prompt_for(mask: np.ndarray, corner: np.ndarray, crop: int, label: int, rng: np.random.Generator) -> Sample | None:
+def prompt_for(
+    mask: np.ndarray, corner: np.ndarray, crop: int, label: int, scale: float, rng: np.random.Generator
+) -> Sample:
     """A fresh prompt for one object; ``mask`` is its part of the crop with a wide rim, ``corner`` where that starts."""
+    typical = TYPICAL * scale
     ys, xs = np.nonzero(mask)
     low, high = np.array([xs.min(), ys.min()]) + corner, np.array([xs.max() + 1, ys.max() + 1]) + corner
     diameter = float(np.sqrt(len(xs) * 4 / np.pi))
@@ -172,15 +213,15 @@ def prompt_for(mask: np.ndarray, corner: np.ndarray, crop: int, label: int, rng:
     nan = np.full(4, np.nan)
     box = nan
     if which.startswith("box"):
-        reach = 0.0 if rng.random() < 0.1 else rng.uniform(0, 6) if rng.random() < 0.55 else rng.uniform(0, 12)
-        reach = min(reach, 0.45 * diameter)
+        most = JITTER[rng.choice(len(JITTER), p=[share for _, share in JITTER])][0]
+        reach = min(rng.uniform(0, most) * scale, 0.5 * diameter)
         jitter = rng.uniform(-reach, reach, 4)
         box = np.concatenate([low, high]) + jitter
         if box[2] - box[0] < 3 or box[3] - box[1] < 3:
             box = np.concatenate([low, high]).astype(float)
-        square = square_of_box(box)
+        square = square_of_box(box, typical)
     elif which == "mask":
-        square = square_of_box(np.concatenate([low, high]).astype(float))
+        square = square_of_box(np.concatenate([low, high]).astype(float), typical)
         square[:2] += rng.normal(0, 0.05 * square[2], 2)
     else:
         square = None
@@ -206,8 +247,9 @@ def prompt_for(mask: np.ndarray, corner: np.ndarray, crop: int, label: int, rng:
             points.append(np.array([at % mask.shape[1], at // mask.shape[1]]) + corner + rng.random(2))
             labels.append(1)
     if square is None:
-        side = 64 * np.exp(rng.uniform(-0.45, 0.45)) if diameter < 45 else diameter * np.exp(rng.uniform(0.35, 0.9))
-        centre = np.mean(points, 0)
+        usual = diameter < 1.4 * typical
+        side = 2 * typical * np.exp(rng.uniform(-0.45, 0.45)) if usual else diameter * np.exp(rng.uniform(0.35, 0.9))
+        centre = (np.min(points, 0) + np.max(points, 0)) / 2
         square = np.array([*(centre - side / 2), side])
     if negatives:
         around = ~mask & (ndimage.distance_transform_edt(~mask) < 0.6 * diameter + 2)
@@ -224,8 +266,29 @@ def prompt_for(mask: np.ndarray, corner: np.ndarray, crop: int, label: int, rng:
     )  # fmt: skip
 
 
-def samples_of(labels: np.ndarray, crop: int, kind: str, most: int, rng: np.random.Generator) -> list[Row]:
-    """Prompts for some whole objects of a crop."""
+def as_drawn(mask: np.ndarray, reach: float, rng: np.random.Generator) -> np.ndarray:
+    """The object as another annotator might have outlined it: a little wider or tighter, or smoother.
+
+    Args:
+        mask: Part of a crop, with a wide rim.
+        reach: How much wider, pixels; below 0 tighter.
+        rng: Source of all randomness.
+    """
+    depth = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
+    size = float(np.sqrt(mask.sum()))
+    if rng.random() < 0.3:
+        depth = ndimage.gaussian_filter(depth, rng.uniform(0.05, 0.2) * size)
+    drawn: np.ndarray = depth + max(reach, -0.2 * size) > 0
+    labels, count = ndimage.label(drawn)
+    if count > 1:
+        drawn = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+    return drawn if drawn.sum() >= 10 else mask
+
+
+def samples_of(
+    labels: np.ndarray, crop: int, kind: tuple[str, float], most: int, rng: np.random.Generator
+) -> list[Row]:
+    """Prompts for some whole objects of a crop, of which the kind and the zoom are given."""
     found = ndimage.find_objects(labels)
     kept = []
     for label, where in enumerate(found, 1):
@@ -237,40 +300,42 @@ def samples_of(labels: np.ndarray, crop: int, kind: str, most: int, rng: np.rand
         if area >= 10 and (not cut or rng.random() < 0.1):
             kept.append((label, where))
     rng.shuffle(kept)
+    habit = rng.normal(0, 0.8) * kind[1]
     out = []
     for label, (rows, columns) in kept[:most]:
         rim = 8 + max(rows.stop - rows.start, columns.stop - columns.start) // 2
         y0, x0 = max(rows.start - rim, 0), max(columns.start - rim, 0)
         part = labels[y0 : rows.stop + rim, x0 : columns.stop + rim] == label
-        sample = prompt_for(part, np.array([x0, y0]), crop, label, rng)
-        sample.trust = TRUST[kind]
+        part = as_drawn(part, habit + rng.normal(0, 0.5) * kind[1], rng)
+        sample = prompt_for(part, np.array([x0, y0]), crop, label, kind[1], rng)
+        sample.trust = TRUST[kind[0]]
         out.append((sample, part, np.array([x0, y0])))
     return out
 
 
 def batch_of(
     source: Source, crops: int, most: int, rng: np.random.Generator
-) -> tuple[torch.Tensor, list[np.ndarray], list[np.ndarray], list[Row]]:
-    """Images, their labels, what counts for nothing, and prompts."""
+) -> tuple[torch.Tensor, list[np.ndarray], list[Row]]:
+    """Images, what counts for nothing, and prompts."""
     images, labels, ignore, kinds = source.draw(crops, rng)
     rows = [s for i in range(crops) for s in samples_of(labels[i], i, kinds[i], most, rng)]
-    return images, labels, ignore, rows
+    return images, ignore, rows
 
 
-def targets_of(
-    labels: list[np.ndarray], ignore: list[np.ndarray], rows: list[Row]
-) -> tuple[torch.Tensor, torch.Tensor]:
+def targets_of(ignore: list[np.ndarray], rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
     """Share of each cell that is object, and whether the cell counts. (N, CELLS, CELLS) each."""
     squares = torch.tensor(np.stack([s.square for s, _, _ in rows]), dtype=torch.float32)
     fine = cell_centres(squares, 2 * CELLS).numpy()
     truth, counted = [], []
-    for (sample, _, _), at in zip(rows, fine, strict=True):
+    for (sample, part, corner), at in zip(rows, fine, strict=True):
         x, y = np.floor(at[..., 0]).astype(int), np.floor(at[..., 1]).astype(int)
         within = (x >= 0) & (x < CROP) & (y >= 0) & (y < CROP)
-        x, y = x.clip(0, CROP - 1), y.clip(0, CROP - 1)
-        own = (labels[sample.crop][y, x] == sample.label) & within
-        truth.append(own)
-        counted.append(within & ~ignore[sample.crop][y, x])
+        known = within & ~ignore[sample.crop][y.clip(0, CROP - 1), x.clip(0, CROP - 1)]
+        counted.append(known)
+        x, y = x - corner[0], y - corner[1]
+        here = (x >= 0) & (x < part.shape[1]) & (y >= 0) & (y < part.shape[0])
+        own = here & part[y.clip(0, part.shape[0] - 1), x.clip(0, part.shape[1] - 1)]
+        truth.append(own & within)
     pooled = [
         F.avg_pool2d(torch.from_numpy(np.stack(a).astype(np.float32))[:, None], 2)[:, 0] for a in (truth, counted)
     ]
@@ -355,8 +420,11 @@ def losses(
     return loss, facts
 
 
-def development_scores(head: RoiHead, segmenter: Segmenter, data: Path) -> dict[str, list[float]]:
-    """Mean Dice with boxes moved by 0, 1 and 2 um and with one click, on pictures that choose nothing by themselves."""
+def development_scores(head: RoiHead, segmenter: Segmenter, data: Path, zoom: float) -> dict[str, list[float]]:
+    """Mean Dice with boxes moved by 0, 1 and 2 um and with one click, on pictures that train nothing.
+
+    Those of the last row are what a blurred and faded scan of the same glass might be.
+    """
     card = RoiCard(histoseed="", name="", segmenter_sha256="")
     model = RoiPrompter(segmenter, head, card, dtype=torch.bfloat16)
     sets = {
@@ -364,6 +432,7 @@ def development_scores(head: RoiHead, segmenter: Segmenter, data: Path) -> dict[
         "gbm40": ("gbm40", "labels", sorted((data / "gbm40/images").glob("*.png"))[::8]),
         "lgg": ("tcga_lgg_pairs", "labels_human", sorted((data / "tcga_lgg_pairs/images").glob("*"))[::6]),
     }
+    sets |= {"poor": sets["lgg"]}
     users = [SimulatedUser.parse("box", jitter=f"{um}um") for um in (0, 1, 2)] + [SimulatedUser.parse("1pos")]
     out = {}
     for name, (place, folder, paths) in sets.items():
@@ -371,9 +440,15 @@ def development_scores(head: RoiHead, segmenter: Segmenter, data: Path) -> dict[
         for path in paths:
             labels = bundled.read_labels(data / place / folder / path.name)
             height, width = labels.shape
-            window = Window(Region(0, 0, width, height, mpp=bundled.MPP), (height, width))
-            embedding = model.embed(bundled.read_rgb(path), window)
-            for label in np.unique(labels[labels > 0]).tolist():
+            image = bundled.read_rgb(path)
+            if name == "poor":
+                faded = cv2.GaussianBlur(image, (0, 0), 1.5).astype(float)
+                middle = faded.mean((0, 1))
+                image = (middle + 0.5 * (faded - middle)).clip(0, 255).astype(np.uint8)
+            image = cv2.resize(image, None, fx=zoom, fy=zoom)
+            window = Window(Region(0, 0, width, height, mpp=bundled.MPP / zoom), image.shape[:2])
+            embedding = model.embed(image, window)
+            for label in np.unique(labels[labels > 0])[::2].tolist():
                 mask = labels == label
                 prompts = [u.prompt(mask, window.region, bundled.MPP, prompt_generator(0, 0, label)) for u in users]
                 rows.append([])
@@ -426,12 +501,12 @@ def main() -> None:
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, options)
         head.train()
-        images, labels, ignore, rows = batch_of(source, options.crops, options.most, rng)
+        images, ignore, rows = batch_of(source, options.crops, options.most, rng)
         if len(rows) < 4:
             continue
         shared = shared_features(segmenter, images, dtype=torch.bfloat16)
         masks, expected = decode(head, shared, rows)
-        loss, facts = losses(masks, expected, *targets_of(labels, ignore, rows), rows)
+        loss, facts = losses(masks, expected, *targets_of(ignore, rows), rows)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
@@ -449,8 +524,10 @@ def main() -> None:
                 flush=True,
             )
             recent = []
-        if step % 500 == 499 or step == options.steps - 1:
-            print(step + 1, json.dumps(development_scores(mean, segmenter, options.data)), flush=True)
+        if step % 1000 == 999 or step == options.steps - 1:
+            for zoom in (1.0, 2.0):
+                found = development_scores(mean, segmenter, options.data, zoom)
+                print(step + 1, f"{bundled.MPP / zoom:g} um a pixel", json.dumps(found), flush=True)
             state = {
                 "head": head.state_dict(),
                 "mean": mean.state_dict(),

@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from histoseed.datasets.merge import merge_datasets
     from histoseed.slides import open_slide
     from histoseed.workflows.adapt import adapt
+    from histoseed.workflows.adaptation.prompted import adapt_prompts
     from histoseed.workflows.convert import convert
     from histoseed.workflows.dataset_diff import diff_datasets
     from histoseed.workflows.evaluate import evaluate
     from histoseed.workflows.model_bundle import export_model, import_model, show_model
     from histoseed.workflows.models import load_model
     from histoseed.workflows.prompt import prompt
+    from histoseed.workflows.prompt_scores import score_prompts
     from histoseed.workflows.segment import segment
     from histoseed.workflows.suggest import suggest
 
@@ -62,6 +64,7 @@ __all__ = [
     "UnknownMppError",
     "__version__",
     "adapt",
+    "adapt_prompts",
     "convert",
     "diff_datasets",
     "evaluate",
@@ -76,6 +79,7 @@ __all__ = [
     "read_dataset",
     "report_benchmark",
     "run_benchmark",
+    "score_prompts",
     "segment",
     "show_model",
     "suggest",
@@ -83,6 +87,7 @@ __all__ = [
 
 _HOME = {
     "adapt": "histoseed.workflows.adapt",
+    "adapt_prompts": "histoseed.workflows.adaptation.prompted",
     "convert": "histoseed.workflows.convert",
     "diff_datasets": "histoseed.workflows.dataset_diff",
     "evaluate": "histoseed.workflows.evaluate",
@@ -97,6 +102,7 @@ _HOME = {
     "read_dataset": "histoseed.datasets",
     "report_benchmark": "histoseed.benchmarking",
     "run_benchmark": "histoseed.benchmarking",
+    "score_prompts": "histoseed.workflows.prompt_scores",
     "segment": "histoseed.workflows.segment",
     "show_model": "histoseed.workflows.model_bundle",
     "suggest": "histoseed.workflows.suggest",

@@ -55,7 +55,10 @@ class Settings:
     )
     max_vertices: int = _row(1_000_000, "Most vertices of a single annotated object.")
     max_objects: int = _row(20_000_000, "Most objects of one annotation file or label image.")
-    max_prompts: int = _row(100_000, "Most prompts of one file that `histoseed prompt` answers.")
+    max_prompts: int = _row(100_000, "Most prompts that `histoseed prompt` answers at once, of a file or of `--auto`.")
+    max_prompt_pixels: int = _row(
+        400_000_000, "Largest region that `histoseed prompt --auto` outlines, in level-0 pixels."
+    )
     max_bundle_bytes: int = _row(20_000_000_000, "Most bytes of a model bundle that `histoseed model` unpacks.")
     tile_size: int = _row(1024, "Side of an inference tile, in pixels at the model's resolution.")
     cache_dir: Path = _row(

@@ -8,7 +8,7 @@ from histoseed.segmenters import METHODS, kinds_of
 
 
 def test_every_decoder_and_method_is_offered():
-    assert [d.value for d in _Decoder] == kinds_of("instance")
+    assert [d.value for d in _Decoder] == [*kinds_of("instance"), "prompt"]
     assert [m.value for m in _Method] == list(METHODS)
 
 

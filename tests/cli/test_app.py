@@ -222,7 +222,7 @@ def test_the_options_of_adapt_stand_in_groups_with_room_for_their_text(
     monkeypatch.setenv("COLUMNS", "80")
     shown = run("adapt", "--help").stdout
     titles = re.findall(r"╭─ (\w+) ─", shown)
-    assert titles == ["Arguments", "Data", "Model", "Training", "Computing", "Output"]
+    assert titles == ["Arguments", "Data", "Model", "Training", "Prompts", "Computing", "Output"]
     assert "quality" not in shown
     assert "Weight of the start in the final average" in shown  # on one line
     assert max(map(len, shown.splitlines())) <= 80

@@ -26,7 +26,7 @@ def answer(run: Run, *arguments: object) -> dict[str, Any]:
 
 
 def test_every_task_is_offered() -> None:
-    assert [task.value for task in _Task] == list(get_args(Task))
+    assert [task.value for task in _Task] == [*get_args(Task), "prompt"]
 
 
 def test_from_a_data_set_of_regions_to_areas_and_their_scores(run: Run, tmp_path: Path) -> None:

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import shapely
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from histoseed.annotations import Instances, write_geojson
 
 Run = Callable[..., Any]
 Refused = Callable[..., str]
@@ -30,9 +37,73 @@ def test_a_box_and_clicks(run: Run, tmp_path: Path, picture: Path) -> None:
     assert set(facts["rows"][0]) >= {"id", "status", "score", "iou"}
 
 
+def test_everything_with_no_click(run: Run, tmp_path: Path, picture: Path) -> None:
+    out, overlay = tmp_path / "all.geojson", tmp_path / "all.png"
+    options = ("--auto", "grid", "--every", 3, "--min-score", 0.3, "--min-stability", 0.3, "--region", "0,0,64,40")
+    result = run("prompt", picture, "--mpp", "0.25", *options, "--out", out, "--overlay", overlay)
+    assert result.exit_code == 0, result.output
+    assert "15 points of a grid" in " ".join(result.stdout.split())
+    assert overlay.read_bytes().startswith(b"\x89PNG")
+    found = json.loads(out.read_text())["features"]
+    facts = json.loads(run("prompt", picture, "--mpp", "0.25", *options, "--json", "-").stdout)
+    assert (facts["auto"], facts["region"], facts["windows"]) == ("grid", [0, 0, 64, 40], 1)
+    assert [row["id"] for row in facts["rows"]] == [feature["id"] for feature in found]
+
+
+def test_limits_of_a_region(refused: Refused, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HISTOSEED_MAX_PROMPT_PIXELS", "1000")
+    message = refused("prompt", picture, "--auto", "grid", names="max_prompt_pixels = 1,000")
+    assert "HISTOSEED_MAX_PROMPT_PIXELS" in message
+
+
+def test_a_mask_of_another_size_and_a_checkpoint_of_another_model(
+    refused: Refused, picture: Path, tmp_path: Path
+) -> None:
+    labels, weights = tmp_path / "labels.png", tmp_path / "resnet.safetensors"
+    Image.fromarray(np.pad(np.ones((9, 9), np.uint16), 20)).save(labels)
+    refused("prompt", picture, "--prompts", labels, names="49 x 49")
+    save_file({"layer1.0.conv1.weight": torch.zeros(4, 4, 3, 3)}, weights)
+    refused("prompt", picture, "--box", "5,5,30,30", "--model", weights, names="resnet.safetensors")
+
+
+def test_a_bad_prompt_of_a_file_is_named(refused: Refused, picture: Path, tmp_path: Path) -> None:
+    names = ["00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"]
+    objects = Instances.build([shapely.box(5, 5, 20, 20), shapely.box(700, 5, 720, 20)], id=names)
+    write_geojson(tmp_path / "crude.geojson", objects)
+    message = refused("prompt", picture, "--prompts", tmp_path / "crude.geojson", names=names[1])
+    assert "outside the slide" in message
+
+
+def test_the_help_stands_in_panels(run: Run) -> None:
+    text = run("prompt", "--help").stdout
+    titles = ["One object", "Many objects", "Everything there is", "Model", "Outline", "Computing", "Output"]
+    places = [text.index(f"\u256d\u2500 {title} \u2500") for title in titles]
+    assert places == sorted(places)
+    assert " Options " not in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
+        (["--box", "500,500,530,530"], "lies outside the slide"),
+        (["--box", "5,5,5,30"], "no extent"),
+        (["--point", "nan,5"], "not a finite number"),
+        (["--point", "500,5"], "lies outside the slide"),
+        (["--box", "5,5,30,30", *["--point", "9,9"] * 1001], "1,001 points in one prompt"),
+        (["--auto", "grid", "--region", "0,0,0,9"], "has no extent"),
+        (["--auto", "grid", "--region", "99,0,9,9"], "does not touch"),
+        (["--auto", "grid", "--region", "1,2,3"], "--region"),
+        (["--auto", "grid", "--every", "0"], "--every"),
+        (["--auto", "grid", "--every", "4"], "microns per pixel"),
+        (["--auto", "nuclei", "--every", "4", "--mpp", "0.25"], "only a grid has a distance"),
+        (["--auto", "nuclei"], "microns per pixel"),
+        (["--auto", "nuclei", "--mpp", "0.25", "--segmenter", "absent"], "absent"),
+        (["--auto", "grid", "--box", "5,5,30,30"], "--auto"),
+        (["--auto", "grid", "--candidates"], "--candidates"),
+        (["--region", "0,0,9,9", "--point", "5,5"], "--region"),
+        (["--every", "4", "--point", "5,5"], "--every"),
+        (["--min-score", "0.5", "--point", "5,5"], "--min-score"),
+        (["--auto", "grid", "--min-score", "7"], "--min-score"),
         (["--box", "5,5,30"], "--box"),
         (["--box", "a,b,c,d"], "--box"),
         (["--point", "5"], "--point"),

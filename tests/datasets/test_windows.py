@@ -335,7 +335,7 @@ def test_few_sheets_and_slides_are_held_and_all_are_closed(
     monkeypatch.setattr(window_sources, "open_slide", lambda *a, **k: opened.append(real(*a, **k)) or opened[-1])
     shelves: list[Shelf] = []
     init = Shelf.__init__
-    monkeypatch.setattr(Shelf, "__init__", lambda self, *a: (init(self, *a), shelves.append(self))[0])
+    monkeypatch.setattr(Shelf, "__init__", lambda self, *a, **k: (init(self, *a, **k), shelves.append(self))[0])
     collection = collected(folders)
     opened.clear()
     most = 0
@@ -349,3 +349,18 @@ def test_few_sheets_and_slides_are_held_and_all_are_closed(
     shelves.clear()
     gc.collect()
     assert all(slide._closed for slide in opened)
+
+
+def test_rectangles_are_boxes_where_that_is_said(placed: Callable[..., tuple[Path, Path]], tmp_path: Path) -> None:
+    names = ["cell", "cell", "cell", "Region*"]
+    objects = boxes((20, 20, 40, 50), (60, 60, 90, 80), (100, 20, 130, 50), (0, 0, 200, 150), class_name=names)
+    folders = placed(a=objects)
+    outlined = collected(folders)
+    (remark,) = [one for _, one in outlined.remarks if "upright" in one.text]
+    assert "say --boxes" in remark.text
+    plain, boxed = made(folders, tmp_path / "plain"), made(folders, tmp_path / "boxed", boxes=True)
+    assert [(patch.labels > 0).any() for patch in plain] == [True] * 3
+    for patch in boxed:
+        assert not patch.labels.any()  # no mask is made of a box
+        assert len(patch.marks.boxes) >= 1
+    assert collected(folders, boxes=True).remarks == []

@@ -89,6 +89,16 @@ def test_the_bundled_model_is_a_start(discs, tmp_path):
     assert [d.name for d in again.card.data][-2:] == ["discs", "discs"]
 
 
+@pytest.mark.parametrize(
+    ("options", "named"), [({"encoder": "timm:resnet18"}, "--encoder"), ({"weights": "random"}, "--weights")]
+)
+def test_a_start_with_another_encoder_is_refused(discs, tmp_path, options, named):
+    with pytest.raises(InputError, match="brings its own encoder") as caught:
+        adapt(discs, out=tmp_path / "n", start=tmp_path / "m", **options)
+    assert named in str(caught.value.where)
+    assert not (tmp_path / "n").exists()
+
+
 def test_draws_are_nested_and_turn_to_every_slide(discs):
     data = read_dataset(discs)
     ids = [[p.patch_id for p in draw_patches(data, n, seed=1).patches] for n in (1, 2, 4)]

@@ -35,14 +35,18 @@ def upright_rectangles(objects: Instances) -> npt.NDArray[np.bool_]:
     return found
 
 
-def rectangles_as_boxes(objects: Instances) -> Instances:
+def rectangles_as_boxes(objects: Instances, spared: npt.NDArray[np.bool_] | None = None) -> Instances:
     """The same objects, the outlines that are upright rectangles as boxes.
+
+    Args:
+        objects: Of any kind.
+        spared: (N,) which of them stay what they are: marks of areas, say.
 
     >>> rectangles_as_boxes(Instances.build([shapely.box(0, 0, 4, 2), shapely.Point(1, 1).buffer(1)])).kind.tolist()
     ['box', 'polygon']
     """
-    kind = objects.kind.copy()
-    kind[upright_rectangles(objects)] = "box"
+    kind, found = objects.kind.copy(), upright_rectangles(objects)
+    kind[found if spared is None else found & ~spared] = "box"
     return replace(objects, kind=kind)
 
 

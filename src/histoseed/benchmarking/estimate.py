@@ -69,9 +69,9 @@ class _Speed:
 
 
 def estimate_cost(
-    runs: Sequence[Run],
+    runs: Sequence[Run[Arm]],
     models: Sequence[Unit],
-    made: Expansion,
+    made: Expansion[Arm],
     folder: Path | None,
     *,
     limit: float,
@@ -89,7 +89,7 @@ def estimate_cost(
     """
     paid = _paid(made, folder)
     by_run: dict[str, float] = {}
-    open_runs: dict[tuple[Any, ...], list[Run]] = {}
+    open_runs: dict[tuple[Any, ...], list[Run[Arm]]] = {}
     for run in runs:
         known = _like(run, paid)
         if known is None:
@@ -129,7 +129,7 @@ def _class_of(arm: Arm) -> tuple[Any, ...]:
     return (arm.encoder, arm.decoder, arm.method, arm.batch, arm.classifier, str(sorted(arm.options.items())))
 
 
-def _paid(made: Expansion, folder: Path | None) -> dict[tuple[str, str], list[tuple[float, float]]]:
+def _paid(made: Expansion[Arm], folder: Path | None) -> dict[tuple[str, str], list[tuple[float, float]]]:
     """Arm and data set -> (patches, seconds) of finished runs."""
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     if folder is None:
@@ -142,7 +142,7 @@ def _paid(made: Expansion, folder: Path | None) -> dict[tuple[str, str], list[tu
     return found
 
 
-def _like(run: Run, paid: Mapping[tuple[str, str], list[tuple[float, float]]]) -> float | None:
+def _like(run: Run[Arm], paid: Mapping[tuple[str, str], list[tuple[float, float]]]) -> float | None:
     """Median seconds of the finished runs whose number of patches is nearest; none where only zero shot is known."""
     pairs = paid.get((str(sorted(asdict(run.arm).items())), run.dataset), [])
     asked = run.budget["asked"]
@@ -155,7 +155,7 @@ def _like(run: Run, paid: Mapping[tuple[str, str], list[tuple[float, float]]]) -
 
 
 def _measure(
-    groups: Mapping[tuple[Any, ...], list[Run]], made: Expansion, limit: float, progress: Progress
+    groups: Mapping[tuple[Any, ...], list[Run[Arm]]], made: Expansion[Arm], limit: float, progress: Progress
 ) -> tuple[dict[tuple[Any, ...], _Speed], float]:
     """Speeds by class of arms, those of most runs first, and the seconds that it took."""
     begin = time.perf_counter()
@@ -236,7 +236,7 @@ def _network(arm: Arm) -> Segmenter | None:
     return Segmenter(prepare(built, arm.method, method), made)
 
 
-def _price(run: Run, speed: _Speed, made: Expansion) -> float:
+def _price(run: Run[Arm], speed: _Speed, made: Expansion[Arm]) -> float:
     """Seconds of a run from the three times."""
     from histoseed.segmenters.methods import STORING  # noqa: PLC0415 - imports torch
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import polars as pl
 
@@ -14,7 +14,8 @@ from histoseed.benchmarking.arms import Arm
 from histoseed.benchmarking.lacking import Lacking, lacking_dataset
 from histoseed.benchmarking.needs import Trained, Why, arm_of, located
 from histoseed.benchmarking.parts import Parts, Test, parts_of
-from histoseed.benchmarking.plan import CLASS_SCORES, ArmEntry, Count, DatasetEntry, ModelEntry, Plan
+from histoseed.benchmarking.plan import CLASS_SCORES, ArmEntry, DatasetEntry, ModelEntry, Plan
+from histoseed.benchmarking.plan_files import Count
 from histoseed.benchmarking.units import adapt_and_score, train_model
 from histoseed.benchmarking.view import with_classes
 from histoseed.datasets import Dataset, annotated_crops, read_dataset
@@ -24,11 +25,26 @@ from histoseed.inference.executors import Unit
 from histoseed.wording import counted
 from histoseed.workflows.fingerprints import fingerprint
 
-__all__ = ["Expansion", "Missing", "Run", "expand"]
+__all__ = ["Compared", "Expansion", "Missing", "Run", "expand", "read_entry"]
+
+
+class Compared(Protocol):
+    """What a plan compares."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What tells it from others."""
+
+    @property
+    def label(self) -> str:
+        """A few words."""
+
+
+AnyArm = TypeVar("AnyArm", bound=Compared)
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Run(Generic[AnyArm]):
     """One run: a unit, and the unit of the model that it starts from.
 
     Args:
@@ -40,7 +56,7 @@ class Run:
     """
 
     unit: Unit
-    arm: Arm
+    arm: AnyArm
     dataset: str
     budget: Mapping[str, Any]
     model: Unit | None = None
@@ -64,7 +80,7 @@ class Missing:
 
 
 @dataclass(slots=True)
-class Expansion:
+class Expansion(Generic[AnyArm]):
     """A plan as runs.
 
     Args:
@@ -77,7 +93,7 @@ class Expansion:
         facts: Data set -> patches, groups and crops of both parts.
     """
 
-    runs: list[Run] = field(default_factory=list)
+    runs: list[Run[AnyArm]] = field(default_factory=list)
     models: dict[str, Unit] = field(default_factory=dict)
     missing: list[Missing] = field(default_factory=list)
     lacking: dict[Lacking, int] = field(default_factory=dict)
@@ -96,14 +112,14 @@ class _Data:
     classes: bool
 
 
-def expand(plan: Plan, data: Path | str | None = None) -> Expansion:
+def expand(plan: Plan, data: Path | str | None = None) -> Expansion[Arm]:
     """All runs of a plan.
 
     Args:
         plan: The plan.
         data: Folder that paths of the plan are relative to; what lies beside the plan file is found too.
     """
-    made = Expansion()
+    made = Expansion[Arm]()
     roots = ([] if data is None else [Path(data)]) + [plan.path.parent]
     test = Test(
         share=plan.protocol.test_share, seed=plan.protocol.split_seed, um=plan.protocol.test_um,
@@ -111,7 +127,7 @@ def expand(plan: Plan, data: Path | str | None = None) -> Expansion:
     )  # fmt: skip
     found = {entry.name: _data(entry, replace(test, fold=entry.test_fold, split=entry.test_split), roots, made)
              for entry in plan.datasets}  # fmt: skip
-    trained = {entry.name: _model(entry, found, made, roots, test) for entry in plan.models}
+    trained = {entry.name: _model(entry, found, made, roots) for entry in plan.models}
     needs = {"GPU": 1.0} if plan.protocol.gpu else {}
     known: set[str] = set()
     for entry in plan.arms:
@@ -127,41 +143,55 @@ def expand(plan: Plan, data: Path | str | None = None) -> Expansion:
     return made
 
 
-def _data(entry: DatasetEntry, test: Test, roots: Sequence[Path], made: Expansion) -> _Data | Lacking | str:
-    """The data set, or why it is missing."""
+def read_entry(
+    entry: DatasetEntry, roots: Sequence[Path], made: Expansion[Any]
+) -> tuple[Dataset, dict[str, Any]] | Lacking:
+    """A data set of a plan through its class map, and what units are told of it; or what lacks.
+
+    Args:
+        entry: Of the plan.
+        roots: Where it is looked for.
+        made: Takes note of where it lies, or that it is not there.
+
+    Raises:
+        HistoseedError: it cannot be read, or its class map does not fit.
+    """
     path = located(entry.path or entry.name, roots)
     if path is None or not (path / "dataset.json").is_file():
         lacks = lacking_dataset(entry.path or entry.name, roots)
         made.lacking.setdefault(lacks, 0)
         return lacks
+    data = read_dataset(path)
+    mapped: dict[str, Any] = {"classes": None}
+    if entry.classes is not None:
+        map_file = located(entry.classes, roots)
+        (resolved,) = resolve(read_class_map(entry.classes if map_file is None else map_file), [data.info])
+        mapped["classes"] = {name: list(target) for name, target in resolved.objects.items()}
+        if resolved.unclassified.fate != "unclassified":  # only then, so that the keys of other runs do not change
+            mapped["unclassified"] = list(resolved.unclassified)
+    mark = fingerprint(path)
+    made.places[mark] = str(path.absolute())
+    return with_classes(data, mapped), {"name": entry.name, "fingerprint": mark, **mapped, "mpp": entry.mpp}
+
+
+def _data(entry: DatasetEntry, test: Test, roots: Sequence[Path], made: Expansion[Arm]) -> _Data | Lacking | str:
+    """The data set, or why it is missing."""
     try:
-        data = read_dataset(path)
-        mapped: dict[str, Any] = {"classes": None}
-        if entry.classes is not None:
-            map_file = located(entry.classes, roots)
-            (resolved,) = resolve(read_class_map(entry.classes if map_file is None else map_file), [data.info])
-            mapped["classes"] = {name: list(target) for name, target in resolved.objects.items()}
-            if resolved.unclassified.fate != "unclassified":  # only then, so that the keys of other runs do not change
-                mapped["unclassified"] = list(resolved.unclassified)
-        data = with_classes(data, mapped)
+        found = read_entry(entry, roots, made)
+        if isinstance(found, Lacking):
+            return found
+        data, arguments = found
         parts = parts_of(data, test)
         crops = annotated_crops(parts.train, mpp=entry.mpp)
     except HistoseedError as error:
         return str(error)
-    mark = fingerprint(path)
-    made.places[mark] = str(path.absolute())
     nuclei = sum(crop.objects for crop in crops)
     made.facts[entry.name] = {
-        "path": str(path), "split": parts.how, "train_patches": len(parts.train), "test_patches": len(parts.test),
-        "test_groups": len(parts.test_groups), "test_mm2": _mean_area(parts.test, entry.mpp),
-        "crops": len(crops), "nuclei": nuclei, "classes": [c.name for c in data.classes],
+        "path": made.places[arguments["fingerprint"]], "split": parts.how, "train_patches": len(parts.train),
+        "test_patches": len(parts.test), "test_groups": len(parts.test_groups),
+        "test_mm2": _mean_area(parts.test, entry.mpp), "crops": len(crops), "nuclei": nuclei,
+        "classes": [c.name for c in data.classes],
     }  # fmt: skip
-    arguments = {
-        "name": entry.name,
-        "fingerprint": mark,
-        **mapped,
-        "mpp": entry.mpp,
-    }
     return _Data({"data": arguments, "test": asdict(test)}, parts, len(crops), nuclei, bool(data.classes))
 
 
@@ -188,10 +218,10 @@ def _runs(  # noqa: PLR0917 - one caller
     budgets: tuple[tuple[str, Count], ...],
     found: Mapping[str, _Data | Lacking | str],
     trained: Mapping[str, Trained | str],
-    made: Expansion,
+    made: Expansion[Arm],
     roots: Sequence[Path],
     needs: Mapping[str, float],
-) -> Iterator[Run]:
+) -> Iterator[Run[Arm]]:
     """The runs of one arm on one data set; what is missing goes to ``made``."""
     protocol = plan.protocol
 
@@ -254,10 +284,9 @@ def _too_few(there: int, asked: int, unit: str = "patches") -> str:
 
 
 def _model(
-    entry: ModelEntry, found: Mapping[str, _Data | Lacking | str], made: Expansion, roots: Sequence[Path], test: Test
+    entry: ModelEntry, found: Mapping[str, _Data | Lacking | str], made: Expansion[Arm], roots: Sequence[Path]
 ) -> Trained | str:
     """The unit of a model, or why it cannot be trained."""
-    del test
     data = found[entry.dataset]
     if isinstance(data, str | Lacking):
         return data if isinstance(data, str) else data.why

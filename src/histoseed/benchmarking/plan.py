@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
+from histoseed.benchmarking.plan_files import (
+    NAME,
+    Count,
+    Counts,
+    Names,
+    check_name,
+    counts,
+    find_plan,
+    is_table,
+    is_tables,
+    is_text,
+    one_of,
+    positive,
+    read_entries,
+    ready_plans,
+    refer,
+    refuse,
+    texts,
+)
 from histoseed.errors import InputError
 from histoseed.metrics import get_protocol
 from histoseed.toml_files import Faults, TomlLines, read_toml
@@ -27,11 +45,6 @@ __all__ = [
     "ready_plans",
 ]
 
-Count = int | Literal["all"]
-Counts = tuple[Count, ...]
-Names = tuple[str, ...]
-Entry = TypeVar("Entry")
-
 CLASS_SCORES = ("mpq", "mpq_plus", "f1_class_mean", "accuracy_classes")
 """Scores that only data sets with classes have."""
 
@@ -43,43 +56,6 @@ STAINS = ("none", "macenko", "reinhard")
 
 DEFAULT = "default"
 """The method that `histoseed adapt` takes for the start of an arm."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
-
-
-def _refuse(errors: Iterable[InputError]) -> None:
-    """Raise all that is wrong with an entry."""
-    faults = Faults()
-    faults.add(errors)
-    faults.tell()
-
-
-def _positive(entry: Any, *names: str) -> Iterator[InputError]:
-    for name in names:
-        value = getattr(entry, name)
-        if value is not None and not (math.isfinite(value) and value > 0):
-            yield InputError(f"{name} = {value!r} is not positive.", where=name, fix="Give a number above 0.")
-
-
-def _one_of(entry: Any, name: str, allowed: Iterable[str]) -> Iterator[InputError]:
-    """A value, or a value of a list, that does not exist."""
-    given = getattr(entry, name)
-    choices = list(allowed)
-    for value in (given,) if isinstance(given, str) else given:
-        if value not in choices:
-            near = difflib.get_close_matches(value, choices, n=2, cutoff=0.5)
-            hint = f"Did you mean {' or '.join(near)}? " if near else ""
-            fix = f"{hint}Allowed are: {', '.join(choices)}."
-            yield InputError(f"{name} cannot be {value!r}.", where=name, fix=fix)
-
-
-def _counts(entry: Any, name: str, *, least: int) -> Iterator[InputError]:
-    values = getattr(entry, name) or ()
-    for value in values:
-        if value != "all" and value < least:
-            yield InputError(f"{name} holds {value}.", where=name, fix=f'Give numbers from {least} on, or "all".')
-    if len(set(values)) < len(values):
-        yield InputError(f"{name} holds a number twice.", where=name, fix="Name each number once.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,19 +76,19 @@ class Protocol:
     gpu: bool = False
 
     def __post_init__(self) -> None:
-        _refuse(self._faults())
+        refuse(self._faults())
 
     def _faults(self) -> Iterator[InputError]:
         if self.patches and self.nuclei:
             yield InputError("The budget is counted in patches or in nuclei.", where="nuclei", fix="Keep one of them.")
-        yield from _counts(self, "patches", least=0)
-        yield from _counts(self, "nuclei", least=0)
-        yield from _positive(self, "draws", "seeds", "resamples", "test_um", "test_patches")
+        yield from counts(self, "patches", least=0)
+        yield from counts(self, "nuclei", least=0)
+        yield from positive(self, "draws", "seeds", "resamples", "test_um", "test_patches")
         if not 0 < self.test_share < 1:
             yield InputError(f"test_share = {self.test_share} is no share.", where="test_share", fix="Give 0.5.")
         if self.split_seed < 0:
             yield InputError("split_seed is negative.", where="split_seed", fix="Give 0 or more.")
-        yield from _one_of(self, "score", SCORES)
+        yield from one_of(self, "score", SCORES)
         try:
             get_protocol(self.protocol)
         except InputError as error:
@@ -145,11 +121,11 @@ class DatasetEntry:
     mpp: float | None = None
 
     def __post_init__(self) -> None:
-        _refuse(self._faults())
+        refuse(self._faults())
 
     def _faults(self) -> Iterator[InputError]:
-        yield from _check_name(self.name)
-        yield from _positive(self, "mpp")
+        yield from check_name(self.name)
+        yield from positive(self, "mpp")
         if self.test_fold is not None and self.test_split is not None:
             yield InputError("The test set is a fold or a split.", where="test_fold", fix="Keep one of the two.")
 
@@ -167,10 +143,10 @@ class _Training:
     set: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _refuse(self._faults())
+        refuse(self._faults())
 
     def _faults(self) -> Iterator[InputError]:
-        yield from _positive(self, "steps", "batch", "learning_rate", "model_mpp")
+        yield from positive(self, "steps", "batch", "learning_rate", "model_mpp")
         for key in self.set:
             if not re.fullmatch(r"(decoder|method)\.\w+", key):
                 fix = 'Write set = { "decoder.shared" = true }.'
@@ -197,7 +173,7 @@ class ModelEntry(_Training):
 
     def _faults(self) -> Iterator[InputError]:
         yield from _Training._faults(self)  # noqa: SLF001 - the parent; super() does not know classes with slots
-        yield from _check_name(self.name)
+        yield from check_name(self.name)
         if self.name in {"none", "bundled"}:
             yield InputError(f"A model cannot be called {self.name!r}.", where="name", fix="Choose another name.")
         if self.patches != "all" and self.patches < 1:
@@ -205,7 +181,7 @@ class ModelEntry(_Training):
         if self.draw < 0 or self.seed < 0:
             where = "draw" if self.draw < 0 else "seed"
             yield InputError("Seeds are not negative.", where=where, fix="Give 0 or more.")
-        yield from _one_of(self, "source", ("none", "bundled"))
+        yield from one_of(self, "source", ("none", "bundled"))
         yield from _choices(self)
 
 
@@ -225,7 +201,7 @@ class ArmEntry(_Training):
 
     def _faults(self) -> Iterator[InputError]:
         yield from _Training._faults(self)  # noqa: SLF001 - the parent; super() does not know classes with slots
-        yield from _counts(self, "patches", least=0)
+        yield from counts(self, "patches", least=0)
         for name in ("encoder", "decoder", "method", "source", "selection", "stain"):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
@@ -238,16 +214,10 @@ def _choices(entry: ArmEntry | ModelEntry) -> Iterator[InputError]:
     from histoseed.segmenters import METHODS  # noqa: PLC0415 - imports torch
     from histoseed.segmenters.kinds import kinds_of  # noqa: PLC0415
 
-    yield from _one_of(entry, "decoder", kinds_of("instance"))
-    yield from _one_of(entry, "method", METHODS if isinstance(entry, ModelEntry) else (DEFAULT, *METHODS))
-    yield from _one_of(entry, "selection", SELECTIONS)
-    yield from _one_of(entry, "stain", STAINS)
-
-
-def _check_name(name: str) -> Iterator[InputError]:
-    if not _NAME.fullmatch(name):
-        fix = 'Use letters, digits, ".", "_" and "-".'
-        yield InputError(f"{name!r} is no name.", where="name", fix=fix)
+    yield from one_of(entry, "decoder", kinds_of("instance"))
+    yield from one_of(entry, "method", METHODS if isinstance(entry, ModelEntry) else (DEFAULT, *METHODS))
+    yield from one_of(entry, "selection", SELECTIONS)
+    yield from one_of(entry, "stain", STAINS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +244,11 @@ class Plan:
     arms: tuple[ArmEntry, ...]
     path: Path
 
+    @property
+    def record(self) -> str:
+        """Under which name its runs are noted in the folder of results."""
+        return self.name
+
     def as_json(self) -> dict[str, Any]:
         """Name, title, description and protocol as the report wants them."""
         protocol = {k: v for k, v in asdict(self.protocol).items() if v not in (None, ())}
@@ -283,13 +258,6 @@ class Plan:
             "description": self.description,
             "protocol": {k: list(v) if isinstance(v, tuple) else v for k, v in protocol.items()},
         }
-
-
-def ready_plans() -> dict[str, Path]:
-    """The plans that come with histoseed, by name."""
-    inside = Path(__file__).with_name("plans")
-    folder = inside if inside.is_dir() else Path(__file__).parents[3] / "plans"  # a checkout
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def read_plan(plan: Path | str) -> Plan:
@@ -308,9 +276,9 @@ def read_plan(plan: Path | str) -> Plan:
         if not protocol.budgets and not all(arm.get("patches") for arm in table["arms"]):
             fix = 'Add patches = [1, 2, 4, "all"] under [protocol].'
             raise InputError("The plan names no number of patches.", where=source.at("protocol"), fix=fix)
-    datasets = _entries(source, table, "datasets", DatasetEntry, faults)
-    models = _entries(source, table, "models", ModelEntry, faults)
-    arms = _entries(source, table, "arms", ArmEntry, faults)
+    datasets = read_entries(source, table["datasets"], "datasets", DatasetEntry, faults)
+    models = read_entries(source, table["models"], "models", ModelEntry, faults)
+    arms = read_entries(source, table["arms"], "arms", ArmEntry, faults)
     _check_references(source, table, faults)
     faults.tell()
     return Plan(
@@ -331,14 +299,14 @@ def read_titles(plan: Path | str) -> dict[str, str | None]:
     _, table, source, faults = _load(plan)
     with faults.collect():
         source.table("protocol").build(Protocol, table.get("protocol", {}), "[protocol]")
-    _entries(source, table, "datasets", DatasetEntry, faults)
+    read_entries(source, table["datasets"], "datasets", DatasetEntry, faults)
     faults.tell()
     return {key: table.get(key) for key in ("name", "title", "description")}
 
 
 def _load(plan: Path | str) -> tuple[Path, dict[str, Any], TomlLines, Faults]:
     """The file, those of its tables that have the right form, its lines, and what is wrong at its top."""
-    path = _find(plan)
+    path = find_plan(plan)
     table, source = read_toml(path, "plan")
     faults = Faults(path, "plan")
     faults.add(_wrong_tables(source, table))
@@ -346,48 +314,11 @@ def _load(plan: Path | str) -> tuple[Path, dict[str, Any], TomlLines, Faults]:
     return path, {"datasets": [], "models": [], "arms": [], **good}, source, faults
 
 
-def _entries(
-    source: TomlLines, table: Mapping[str, Any], name: str, kind: type[Entry], faults: Faults
-) -> tuple[Entry, ...]:
-    """The tables ``[[name]]``, without those that are wrong."""
-    made = []
-    for i, row in enumerate(table[name]):
-        with faults.collect():
-            made.append(source.table(name, i).build(kind, row, f"[[{name}]]"))
-    return tuple(made)
-
-
-def _find(plan: Path | str) -> Path:
-    path = Path(plan)
-    if path.is_file():
-        return path
-    ready = ready_plans()
-    name = str(plan).removesuffix(".toml").removeprefix("plans/")
-    if name in ready:
-        return ready[name]
-    near = difflib.get_close_matches(name, ready, n=2, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    fix = f"{hint}Ready plans are {', '.join(ready)}; a file ends in .toml."
-    raise InputError("There is no such file, and no ready plan of that name.", where=plan, fix=fix)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_tables(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_table, value))
-
-
 _SHAPES: dict[str, tuple[Callable[[object], bool], str, str]] = {
-    **{key: (_is_text, "a text", f'Write {key} = "...".') for key in ("name", "title", "description")},
-    "protocol": (_is_table, "one table, [protocol]", "Write [protocol] and its keys below it."),
+    **{key: (is_text, "a text", f'Write {key} = "...".') for key in ("name", "title", "description")},
+    "protocol": (is_table, "one table, [protocol]", "Write [protocol] and its keys below it."),
     **{
-        key: (_is_tables, f"tables in double brackets, [[{key}]]", f"Write [[{key}]] and its keys below it.")
+        key: (is_tables, f"tables in double brackets, [[{key}]]", f"Write [[{key}]] and its keys below it.")
         for key in ("datasets", "models", "arms")
     },
 }
@@ -408,7 +339,7 @@ def _wrong_tables(source: TomlLines, table: Mapping[str, Any]) -> Iterator[Input
             fix = "Add name = ..." if key == "name" else f"Add a table [[{key}]]."
             yield InputError(f"The plan has no {key}.", where=source.at(key), fix=fix)
     name = table.get("name")
-    if isinstance(name, str) and name and not _NAME.fullmatch(name):
+    if isinstance(name, str) and name and not NAME.fullmatch(name):
         yield InputError(f"{name!r} is no name.", where=source.at("name"), fix="Use letters, digits and -.")
 
 
@@ -426,29 +357,15 @@ def _check_references(
                 faults.add([InputError(f"Two {kind} are called {name!r}.", where=where, fix="Rename one of them.")])
     for i, row in enumerate(table["models"]):
         place = source.table("models", i)
-        faults.add(_refer(place, "dataset", _texts(row, "dataset"), known))
-        for encoder in _texts(row, "encoder"):
+        faults.add(refer(place, "dataset", texts(row, "dataset"), known))
+        for encoder in texts(row, "encoder"):
             faults.add(_check_encoder(place, encoder, ()))
     for i, row in enumerate(table["arms"]):
         place = source.table("arms", i)
-        faults.add(_refer(place, "datasets", _texts(row, "datasets"), known))
-        faults.add(_refer(place, "source", _texts(row, "source"), ["none", "bundled", *trained]))
-        for encoder in _texts(row, "encoder"):
+        faults.add(refer(place, "datasets", texts(row, "datasets"), known))
+        faults.add(refer(place, "source", texts(row, "source"), ["none", "bundled", *trained]))
+        for encoder in texts(row, "encoder"):
             faults.add(_check_encoder(place, encoder, trained))
-
-
-def _texts(row: Mapping[str, Any], key: str) -> list[str]:
-    """The names that a key gives, one or a list; what is no text is refused elsewhere."""
-    given = row.get(key, [])
-    return [one for one in (given if isinstance(given, list) else [given]) if isinstance(one, str)]
-
-
-def _refer(place: TomlLines, key: str, given: Iterable[str], known: list[str]) -> Iterator[InputError]:
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            fix = f"{f'Did you mean {near[0]}? ' if near else ''}There are: {', '.join(known) or 'none'}."
-            yield InputError(f"The plan has no {name!r} for {key}.", where=place.at(key), fix=fix)
 
 
 def _check_encoder(place: TomlLines, name: str, trained: Iterable[str]) -> Iterator[InputError]:
@@ -456,7 +373,7 @@ def _check_encoder(place: TomlLines, name: str, trained: Iterable[str]) -> Itera
     from histoseed.encoders.choose import is_path  # noqa: PLC0415
 
     if name.startswith("model:"):
-        yield from _refer(place, "encoder", (name.removeprefix("model:"),), list(trained))
+        yield from refer(place, "encoder", (name.removeprefix("model:"),), list(trained))
     elif not is_path(name):
         try:
             get_card(name)

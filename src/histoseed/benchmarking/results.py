@@ -4,7 +4,7 @@
 
     benchmark.json          version of the results
     places.json             fingerprint -> path of data sets and weights on this machine
-    plans/<name>.json       the runs of a plan as it was last run, and what was missing
+    plans/<name>.json       (<name>.<preset>.json) the runs of a plan as it was last run, and what was missing
     units/<key>.json        one record a run or model: result or error
     models/<key>/           models that runs start from
 """
@@ -14,17 +14,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from histoseed._version import __version__
 from histoseed.benchmarking.expand import Expansion
-from histoseed.benchmarking.plan import Plan
 from histoseed.benchmarking.units import RESULT_VERSION
 from histoseed.errors import InputError, OutputError
 from histoseed.files import write_json
 from histoseed.inference.executors import Unit
 
-__all__ = ["check_results", "open_results", "read_planned", "write_planned"]
+__all__ = ["Recorded", "check_results", "open_results", "read_planned", "write_planned"]
 
 _MARK = "benchmark.json"
 
@@ -72,7 +71,18 @@ def open_results(folder: Path, places: Mapping[str, str]) -> None:
     write_json(path, {**old, **places})
 
 
-def write_planned(folder: Path, plan: Plan, made: Expansion) -> None:
+class Recorded(Protocol):
+    """A plan as the folder of results notes it."""
+
+    @property
+    def record(self) -> str:
+        """Name of the note."""
+
+    def as_json(self) -> dict[str, Any]:
+        """What the report wants to know of it."""
+
+
+def write_planned(folder: Path, plan: Recorded, made: Expansion[Any]) -> None:
     """Note the runs of a plan, for the report, which needs no data."""
     content = {
         "version": RESULT_VERSION,
@@ -80,7 +90,8 @@ def write_planned(folder: Path, plan: Plan, made: Expansion) -> None:
         "models": {name: unit.as_json() for name, unit in made.models.items()},
         "runs": [
             {
-                "unit": run.unit.as_json(), "arm": run.arm.facts, "dataset": run.dataset, "budget": dict(run.budget),
+                "unit": run.unit.as_json(), "arm": run.arm.facts, "label": run.arm.label,
+                "dataset": run.dataset, "budget": dict(run.budget),
                 "model": None if run.model is None else run.model.key,
             }
             for run in made.runs
@@ -89,7 +100,7 @@ def write_planned(folder: Path, plan: Plan, made: Expansion) -> None:
             {"arm": dict(one.arm), "dataset": one.dataset, "why": one.why, "runs": one.runs} for one in made.missing
         ],
     }  # fmt: skip
-    write_json(folder / "plans" / f"{plan.name}.json", content)
+    write_json(folder / "plans" / f"{plan.record}.json", content)
 
 
 def read_planned(folder: Path, name: str) -> dict[str, Any]:

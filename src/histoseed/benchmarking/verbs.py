@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from histoseed.benchmarking.estimate import Estimate, estimate_cost
 from histoseed.benchmarking.expand import Expansion, expand
-from histoseed.benchmarking.plan import read_plan, read_titles
+from histoseed.benchmarking.plan import Plan, read_plan, read_titles
+from histoseed.benchmarking.prompted.collect import prompt_plans, read_experiments
+from histoseed.benchmarking.prompted.estimate import estimate_prompts
+from histoseed.benchmarking.prompted.expand import expand_prompts
+from histoseed.benchmarking.prompted.plan import PromptPlan, read_prompt_plan, task_of
 from histoseed.benchmarking.results import check_results, open_results, read_planned, write_planned
+from histoseed.benchmarking.states import failed_runs, is_done, outcomes_of, waiting_runs
 from histoseed.errors import InputError
 from histoseed.inference.executors import Outcome, Unit, make_executor
 from histoseed.inference.executors.outcome import read_outcome
@@ -25,6 +30,7 @@ __all__ = ["plan_benchmark", "report_benchmark", "run_benchmark"]
 def plan_benchmark(
     plan: Path | str,
     *,
+    preset: str | None = None,
     data: Path | str | None = None,
     out: Path | str | None = None,
     measure_seconds: float = 30.0,
@@ -34,6 +40,7 @@ def plan_benchmark(
 
     Args:
         plan: A TOML file, or the name of a ready plan.
+        preset: One of those that the plan has.
         data: Folder of the data sets.
         out: Folder of results, for what is done already and for its times.
         measure_seconds: Most seconds that are spent on measuring arms without a finished run; 0 measures nothing.
@@ -48,16 +55,17 @@ def plan_benchmark(
         InputError: a plan that cannot be read; the message names the line.
         OutputError: the folder holds results of another version.
     """
-    read = read_plan(plan)
-    made = expand(read, data)
+    read, made = _expanded(plan, preset, data)
     folder = None if out is None else Path(out)
     known = _known(made, folder)
     left = [run for run in made.runs if run.unit.key not in known]
     waiting = [unit for unit in made.models.values() if unit.key not in known]
-    found: Estimate = estimate_cost(left, waiting, made, folder, limit=measure_seconds, progress=progress or Silent())
+    price = estimate_prompts if isinstance(read, PromptPlan) else estimate_cost
+    found: Estimate = price(left, waiting, made, folder, limit=measure_seconds, progress=progress or Silent())
     states = Counter("failed" if not outcome.ok else "done" for key, outcome in known.items() if key in _keys(made))
     return {
         "name": read.name,
+        "preset": preset,
         "title": read.title,
         "plan": str(read.path),
         "runs": len(made.runs),
@@ -66,7 +74,7 @@ def plan_benchmark(
         "left": len(left),
         "arms": _arms(made, known, found.by_run),
         "models": [
-            {"name": name, "key": unit.key, "dataset": unit.arguments["dataset"]["name"], "done": unit.key in known}
+            {"name": name, "key": unit.key, "dataset": _taught(unit), "done": unit.key in known}
             for name, unit in made.models.items()
         ],
         "datasets": made.facts,
@@ -79,6 +87,7 @@ def plan_benchmark(
 def run_benchmark(
     plan: Path | str,
     *,
+    preset: str | None = None,
     data: Path | str | None = None,
     out: Path | str,
     cluster: str = "serial",
@@ -91,6 +100,7 @@ def run_benchmark(
 
     Args:
         plan: A TOML file, or the name of a ready plan.
+        preset: One of those that the plan has.
         data: Folder of the data sets.
         out: Folder of results; several plans may share it, and equal runs are made once.
         cluster: Where units run, see :func:`histoseed.inference.executors.make_executor`.
@@ -105,10 +115,9 @@ def run_benchmark(
         OutputError: the folder holds something else, or cannot be written.
     """
     executor = make_executor(cluster)
-    read = read_plan(plan)
     folder = Path(out)
     check_results(folder)
-    made = expand(read, data)
+    read, made = _expanded(plan, preset, data)
     if not made.runs:
         hint = "Give the folder of the data sets by --data. " if data is None else ""
         where = "" if data is None else f" --data {data}"
@@ -129,9 +138,10 @@ def run_benchmark(
     broken = {key for key, outcome in models.items() if not outcome.ok}
     ready = [one.unit for one in made.runs if one.model is None or one.model.key not in broken]
     outcomes = run(ready, "runs", f"Running {read.title or read.name}")
-    failed = _failed(read_planned(folder, read.name), {**models, **outcomes})
+    failed = failed_runs(read_planned(folder, read.record), {**models, **outcomes})
     return {
         "name": read.name,
+        "preset": preset,
         "out": str(folder),
         "runs": len(made.runs),
         "done": sum(outcome.ok for outcome in outcomes.values()),
@@ -143,12 +153,18 @@ def run_benchmark(
 
 
 def report_benchmark(
-    plan: Path | str, *, out: Path | str, page: Path | str | None = None, overwrite: bool = False
+    plan: Path | str,
+    *,
+    preset: str | None = None,
+    out: Path | str,
+    page: Path | str | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Write the page of a plan that was run.
+    """Write the page of a plan that was run, or one page of all plans of a folder.
 
     Args:
-        plan: A TOML file, or the name of a ready plan.
+        plan: A TOML file, or the name of a ready plan; of plans of promptable models also the folder they lie in.
+        preset: Only this one of those that were run.
         out: Folder of results.
         page: Folder to write; None is ``report`` with the name of the plan in the folder of results.
         overwrite: Replace an earlier page.
@@ -160,18 +176,21 @@ def report_benchmark(
         InputError: the plan was not run into the folder.
         OutputError: the page cannot be written.
     """
+    folder = Path(out)
+    prompted = prompt_plans(plan)
+    if prompted:
+        return _report_prompts(prompted, Path(plan).stem, preset, folder, page, overwrite=overwrite)
     from histoseed.benchmarking.report import write_report  # noqa: PLC0415 - imports matplotlib
 
-    titles, folder = read_titles(plan), Path(out)
+    titles = read_titles(plan)
     name = str(titles["name"])
     planned = read_planned(folder, name)
-    units = [*planned["models"].values(), *(run["unit"] for run in planned["runs"])]
-    known = {unit.key: outcome for unit in units if (outcome := read_outcome(folder, unit)) is not None}
-    rows = [known[run["unit"].key].result for run in planned["runs"] if _is_done(run, known)]
-    failed = _failed(planned, known)
+    known = outcomes_of(folder, planned)
+    rows = [known[run["unit"].key].result for run in planned["runs"] if is_done(run, known)]
+    failed = failed_runs(planned, known)
     target = folder / f"report-{name}" if page is None else Path(page)
     made = write_report(
-        rows, failed=failed, missing=[*planned["missing"], *_waiting(planned, known)],
+        rows, failed=failed, missing=[*planned["missing"], *waiting_runs(planned, known)],
         plan={**planned["plan"], **titles},  # as they stand in the file now
         out=target, overwrite=overwrite,
     )  # fmt: skip
@@ -184,14 +203,47 @@ def report_benchmark(
     }
 
 
-def _waiting(planned: Mapping[str, Any], known: Mapping[str, Outcome]) -> list[dict[str, Any]]:
-    """Runs without an outcome, as the page lists them."""
-    bad = {key for key, outcome in known.items() if not outcome.ok}
-    left = [run for run in planned["runs"] if run["unit"].key not in known and run["model"] not in bad]
-    return [{"arm": run["arm"], "dataset": run["dataset"], "why": "Not run yet.", "runs": 1} for run in left]
+def _report_prompts(
+    plans: Sequence[Path], name: str, preset: str | None, folder: Path, page: Path | str | None, *, overwrite: bool
+) -> dict[str, Any]:
+    """One page of plans of promptable models."""
+    from histoseed.benchmarking.prompted.report.files import write_prompt_report  # noqa: PLC0415 - imports matplotlib
+
+    experiments, counts = read_experiments(plans, preset, folder)
+    title = {} if len(plans) > 1 else {"title": experiments[0].title}
+    made = write_prompt_report(
+        experiments, results=folder, out=folder / f"report-{name}" if page is None else page, overwrite=overwrite,
+        **title,
+    )  # fmt: skip
+    return {"page": str(made), **counts}
 
 
-def _reasons(made: Expansion) -> str:
+def _expanded(
+    plan: Path | str, preset: str | None, data: Path | str | None
+) -> tuple[Plan | PromptPlan, Expansion[Any]]:
+    """A plan and its runs.
+
+    Raises:
+        InputError: it cannot be read, or has no such preset.
+    """
+    if task_of(plan) == "prompt":
+        asked = read_prompt_plan(plan, preset)
+        return asked, expand_prompts(asked, data)
+    read = read_plan(plan)
+    if preset is not None:
+        what = f"The plan has no preset {preset!r}."
+        raise InputError(what, where=read.path, fix="Leave --preset out: plans of promptable models have presets.")
+    return read, expand(read, data)
+
+
+def _taught(unit: Unit) -> str:
+    """The data sets that a model is trained on."""
+    if "dataset" in unit.arguments:
+        return str(unit.arguments["dataset"]["name"])
+    return " + ".join(str(one["data"]["name"]) for one in unit.arguments["datasets"])
+
+
+def _reasons(made: Expansion[Any]) -> str:
     """Why nothing can be run, in few words also where a thousand arms have a reason each."""
     kinds = Counter(one.kind for one in made.lacking)
     said = [counted(kinds["data set"], "data set")] if kinds["data set"] else []
@@ -214,11 +266,11 @@ class _Counting:
         self._told.advance(1, **({"failed": float(self._failed)} if self._failed else {}))
 
 
-def _keys(made: Expansion) -> set[str]:
+def _keys(made: Expansion[Any]) -> set[str]:
     return {run.unit.key for run in made.runs}
 
 
-def _known(made: Expansion, folder: Path | None) -> dict[str, Outcome]:
+def _known(made: Expansion[Any], folder: Path | None) -> dict[str, Outcome]:
     """Outcomes that stand in the folder of results."""
     if folder is None or not check_results(folder):
         return {}
@@ -226,7 +278,7 @@ def _known(made: Expansion, folder: Path | None) -> dict[str, Outcome]:
     return {unit.key: outcome for unit in units if (outcome := read_outcome(folder, unit)) is not None}
 
 
-def _arms(made: Expansion, known: Mapping[str, Outcome], seconds: Mapping[str, float]) -> list[dict[str, Any]]:
+def _arms(made: Expansion[Any], known: Mapping[str, Outcome], seconds: Mapping[str, float]) -> list[dict[str, Any]]:
     """A row for each arm and data set: how many runs, how many are done, what the others cost."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for run in made.runs:
@@ -242,29 +294,3 @@ def _arms(made: Expansion, known: Mapping[str, Outcome], seconds: Mapping[str, f
         if outcome is None and row["seconds"] is not None:
             row["seconds"] = row["seconds"] + seconds[run.unit.key] if run.unit.key in seconds else None
     return list(rows.values())
-
-
-def _is_done(run: Mapping[str, Any], known: Mapping[str, Outcome]) -> bool:
-    outcome = known.get(run["unit"].key)
-    return outcome is not None and outcome.ok
-
-
-def _failed(planned: Mapping[str, Any], known: Mapping[str, Outcome]) -> list[dict[str, Any]]:
-    """Runs that failed, and those whose model could not be trained."""
-    rows = []
-    for run in planned["runs"]:
-        outcome = known.get(run["unit"].key)
-        if outcome is None and run["model"] is not None:
-            model = known.get(run["model"])
-            outcome = model if model is not None and not model.ok else None
-        if outcome is None or outcome.error is None:
-            continue
-        of_model = "" if outcome.unit.key == run["unit"].key else "the model it starts from: "
-        arguments = run["unit"].arguments
-        rows.append(
-            {
-                "arm": run["arm"], "dataset": run["dataset"], "budget": run["budget"], "draw": arguments["draw"],
-                "seed": arguments["seed"], "error": f"{of_model}{outcome.error.type}: {outcome.error.message}",
-            }
-        )  # fmt: skip
-    return rows

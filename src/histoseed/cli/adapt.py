@@ -5,10 +5,27 @@ from __future__ import annotations
 import enum
 import json as json_module
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from histoseed.cli.adapt_prompts import (
+    Accumulate,
+    Also,
+    Curriculum,
+    Epochs,
+    Fusion,
+    Histology,
+    Jitter,
+    Loss,
+    MaxObjects,
+    PresetName,
+    PromptOptions,
+    Prompts,
+    Split,
+    Tiles,
+    run_prompts,
+)
 from histoseed.cli.options import (
     COMPUTING,
     DATA,
@@ -26,6 +43,10 @@ from histoseed.cli.output import Output, facts_table
 from histoseed.errors import InputError
 from histoseed.wording import counted
 
+if TYPE_CHECKING:
+    from histoseed.segmenters import Task
+    from histoseed.workflows.adapt import Validation
+
 __all__ = ["adapt"]
 
 
@@ -34,11 +55,13 @@ class _Decoder(enum.StrEnum):
     cellvit = "cellvit"
     stardist = "stardist"
     instanseg = "instanseg"
+    prompt = "prompt"
 
 
 class _Task(enum.StrEnum):
     instance = "instance"
     semantic = "semantic"
+    prompt = "prompt"
 
 
 class _Classifier(enum.StrEnum):
@@ -71,6 +94,7 @@ class _Select(enum.StrEnum):
 class _Validation(enum.StrEnum):
     none = "none"
     within = "within"
+    by_split = "split"
 
 
 def adapt(
@@ -119,7 +143,7 @@ def adapt(
         typer.Option(
             "--validation",
             metavar="HOW",
-            help="none; within: keep a quarter of the patches apart, return the best.",
+            help="none; within: keep a quarter of the patches apart, return the best; split: the split val (prompts).",
             rich_help_panel=DATA,
         ),
     ] = _Validation.none,
@@ -133,15 +157,16 @@ def adapt(
         ),
     ] = None,
     encoder: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--encoder",
             "-e",
             metavar="NAME",
-            help="See `histoseed encoders list`, or the path of a model or checkpoint; bundled: the bundled model.",
+            help="See `histoseed encoders list`, or the path of a model or checkpoint; bundled: the bundled model "
+            "(default). For prompts also a SAM, such as sam2.1-hiera-b+.",
             rich_help_panel=MODEL,
         ),
-    ] = "bundled",
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -165,7 +190,8 @@ def adapt(
         typer.Option(
             "--task",
             metavar="NAME",
-            help="instance: nuclei one by one (default); semantic: a class a pixel, of regions or of nuclei.",
+            help="instance: nuclei one by one (default); semantic: a class a pixel, of regions or of nuclei; prompt: a "
+            "box or a click becomes an outline.",
             rich_help_panel=MODEL,
         ),
     ] = None,
@@ -175,7 +201,7 @@ def adapt(
             "--decoder",
             metavar="NAME",
             help="Architecture and representation: skip, cellvit, stardist or instanseg (default: that of the start, "
-            "else skip).",
+            "else skip); prompt: that of --task prompt.",
             rich_help_panel=MODEL,
         ),
     ] = None,
@@ -270,6 +296,19 @@ def adapt(
             rich_help_panel=TRAINING,
         ),
     ] = None,
+    prompts: Prompts = None,
+    jitter: Jitter = None,
+    loss: Loss = None,
+    curriculum: Curriculum = None,
+    epochs: Epochs = None,
+    accumulate: Accumulate = None,
+    max_objects: MaxObjects = None,
+    split: Split = None,
+    also: Also = None,
+    preset: PresetName = None,
+    fusion: Fusion = None,
+    histology: Histology = None,
+    tiles: Tiles = None,
     seed: Annotated[
         int,
         typer.Option("--seed", min=0, metavar="N", help="Seed of every random choice.", rich_help_panel=TRAINING),
@@ -302,15 +341,46 @@ def adapt(
     Another architecture: [cyan]histoseed adapt data/mine -e dinov2-small --decoder cellvit --method lora --out m[/cyan]
 
     Regions of tissue, or the area of nuclei: [cyan]histoseed adapt data/mine --task semantic --out models/tissue[/cyan]
+
+    Boxes and clicks to outlines: [cyan]histoseed adapt data/mine --task prompt --out models/clicks[/cyan]
     """
     output = Output("adapt", json=json, quiet=quiet, overwrite=overwrite)
     from histoseed.segmenters import read_card
     from histoseed.workflows.adapt import adapt as run_adapt
 
     chosen = _options(options or [])
+    how = PromptOptions(
+        prompts=prompts, jitter=jitter, loss=loss, curriculum=curriculum, epochs=epochs, accumulate=accumulate,
+        max_objects=max_objects, split=split, also=tuple(also or ()), preset=preset, fusion=fusion,
+        histology=histology, tiles=tiles,
+    )  # fmt: skip
+    if task is _Task.prompt or decoder is _Decoder.prompt:
+        ignored = {
+            "--task": task not in {None, _Task.prompt}, "--decoder": decoder not in {None, _Decoder.prompt},
+            "--nuclei": nuclei, "--select": select is not _Select.random, "--ignore-unlabelled": ignore_unlabelled,
+            "--start": start, "--classifier": classifier, "--set decoder": chosen["decoder"], "--model-mpp": model_mpp,
+            "--stain": stain, "--balance": balance, "--start-share": start_share, "--checkpointing": checkpointing,
+        }  # fmt: skip
+        common = {
+            "encoder": encoder or "bundled", "weights": weights, "patches": patches, "seed": seed, "mpp": mpp,
+            "method": None if method is None else method.value, "method_options": chosen["method"], "steps": steps,
+            "batch": batch, "learning_rate": learning_rate, "validation": validation.value, "name": name,
+            "device": device, "dtype": dtype, "overwrite": overwrite,
+        }  # fmt: skip
+        run_prompts(output, dataset, out, how, common, ignored)
+        return
+    how.refuse()
+    if validation is _Validation.by_split:
+        fix = "Use --validation within, or --task prompt."
+        raise InputError("Only promptable models are measured on a split.", where="--validation split", fix=fix)
+    if start is not None and encoder is not None:
+        fix = "Leave one of them out: the start brings its encoder."
+        raise InputError("An encoder is named beside a start.", where=f"--encoder {encoder}", fix=fix)
+    encoder = encoder or "bundled"
     with output.progress() as progress:
         run_adapt(
-            dataset, out=out, task=None if task is None else task.value, encoder=encoder, weights=weights, start=start,
+            dataset, out=out, task=cast("Task | None", None if task is None else task.value),
+            encoder=encoder, weights=weights, start=start,
             patches=patches, nuclei=nuclei, select=select.value, seed=seed,
             decoder=None if decoder is None else decoder.value, method=None if method is None else method.value,
             classifier=None if classifier is None else classifier.value, decoder_options=chosen["decoder"],
@@ -318,7 +388,7 @@ def adapt(
             checkpointing=checkpointing, learning_rate=learning_rate, start_share=start_share, balance=balance,
             mpp=mpp, model_mpp=model_mpp,
             ignore_unlabelled=ignore_unlabelled, stain=None if stain is None else stain.value,
-            validation=validation.value, name=name, device=device, dtype=dtype,
+            validation=cast("Validation", validation.value), name=name, device=device, dtype=dtype,
             overwrite=overwrite, progress=progress,
         )  # fmt: skip
     card = read_card(out)

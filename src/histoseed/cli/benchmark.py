@@ -18,11 +18,14 @@ __all__ = ["app"]
 app = Commands(help="Which encoder, which adaptation, how many annotations: plan, run and report a benchmark.")
 
 PlanFile = Annotated[
-    str, typer.Argument(metavar="PLAN", help="A TOML file, or a ready plan: smoke, first_look, trail, mind_the_gap.")
+    str, typer.Argument(metavar="PLAN", help="A TOML file, or a ready plan: smoke, trail, rapid_cytomine/jitter ...")
 ]
 Data = Annotated[
     Path | None,
     typer.Option("--data", "-d", metavar="DIR", help="Folder of the data sets and weights that the plan names."),
+]
+Preset = Annotated[
+    str | None, typer.Option("--preset", "-p", metavar="P", help="Of plans that have some: published, smoke, bundled.")
 ]
 Results = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of results; plans may share it.")]
 
@@ -33,6 +36,7 @@ _SHOWN = 12
 def plan(
     plan: PlanFile,
     data: Data = None,
+    preset: Preset = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of results: what is done, and its times.")
     ] = None,
@@ -57,7 +61,7 @@ def plan(
     from histoseed.benchmarking import plan_benchmark
 
     with output.progress() as progress:
-        found = plan_benchmark(plan, data=data, out=out, measure_seconds=measure, progress=progress)
+        found = plan_benchmark(plan, preset=preset, data=data, out=out, measure_seconds=measure, progress=progress)
     name = f"{found['title'] or found['name']} ({found['plan']})"
     output.say(facts_table({"plan": name, **_run_facts(found, workers), **_missing_facts(found)}))
     if found["arms"]:
@@ -86,6 +90,7 @@ def run(
     plan: PlanFile,
     out: Results,
     data: Data = None,
+    preset: Preset = None,
     cluster: Annotated[
         str,
         typer.Option("--cluster", metavar="C", help="serial, processes:2, dask:4, slurm, an address or a .toml file."),
@@ -105,7 +110,9 @@ def run(
     from histoseed.benchmarking import run_benchmark
 
     with output.progress() as progress:
-        made = run_benchmark(plan, data=data, out=out, cluster=cluster, retry_failed=retry_failed, progress=progress)
+        made = run_benchmark(
+            plan, preset=preset, data=data, out=out, cluster=cluster, retry_failed=retry_failed, progress=progress
+        )
     failed = made["failed"]
     output.say(
         facts_table(
@@ -116,7 +123,7 @@ def run(
                 "time": duration(made["seconds"]),
             }
         ),
-        f"See it: histoseed benchmark report {plan} --out {out}",
+        f"See it: histoseed benchmark report {plan}{'' if preset is None else f' --preset {preset}'} --out {out}",
     )
     output.warn([f"{_name(one)}: {one['error']}" for one in failed[:_SHOWN]])
     output.result(made)
@@ -128,6 +135,7 @@ def run(
 def report(
     plan: PlanFile,
     out: Results,
+    preset: Preset = None,
     page: Annotated[
         Path | None, typer.Option("--page", metavar="DIR", help="Folder of the page (default: in the results).")
     ] = None,
@@ -143,7 +151,7 @@ def report(
     from histoseed.benchmarking import report_benchmark
 
     with output.working("Writing the page"):
-        made = report_benchmark(plan, out=out, page=page, overwrite=overwrite)
+        made = report_benchmark(plan, preset=preset, out=out, page=page, overwrite=overwrite)
     names = {"page": "page", "runs": "runs", "failed": "failed", "missing": "missing", "waiting": "not run yet"}
     output.say(facts_table({text: str(made[name]) for name, text in names.items()}))
     output.result(made)
@@ -187,8 +195,9 @@ def _missing(rows: list[dict[str, Any]]) -> list[list[str]]:
     merged: dict[tuple[str, str], dict[str, Any]] = {}
     for one in rows:
         arm = one["arm"]
-        row = merged.setdefault((arm["encoder"], one["why"]), {"how": [], "datasets": [], "runs": 0})
-        row["how"].append(", ".join(str(arm[key]) for key in ("decoder", "method") if arm.get(key)))
+        network = arm.get("encoder") or arm["model"]
+        row = merged.setdefault((network, one["why"]), {"how": [], "datasets": [], "runs": 0})
+        row["how"].append(", ".join(str(arm[key]) for key in ("decoder", "fusion", "method") if arm.get(key)))
         row["datasets"].append(one["dataset"])
         row["runs"] += one["runs"]
 
@@ -204,4 +213,6 @@ def _missing(rows: list[dict[str, Any]]) -> list[list[str]]:
 
 def _name(one: dict[str, Any]) -> str:
     arm = one["arm"]
+    if "encoder" not in arm:
+        return f"{one['dataset']}, {one['label']}, seed {one['seed']}"
     return f"{one['dataset']}, {arm['encoder']}, {arm['decoder']}, {arm['method']}, N = {one['budget']['asked']}"

@@ -237,6 +237,9 @@ def windows(
         typer.Option("--leave-out", metavar="NAME", help="Pass over objects of this class; repeatable."),
     ] = None,
     complete: Annotated[bool, typer.Option("--complete", help="Every object in the windows is annotated.")] = False,
+    boxes: Annotated[
+        bool, typer.Option("--boxes", help="Outlines that are upright rectangles are boxes (QuPath has no others).")
+    ] = False,
     mpp: Mpp = None,
     from_: Annotated[
         _Text, typer.Option("--from", metavar="FORMAT", help="Format of the annotations, where it is not recognised.")
@@ -263,7 +266,7 @@ def windows(
     with output.progress() as progress:
         facts = cut_windows(
             slides, annotations, out, name=name, dezoom=dezoom, size=size, classes=classes or (),
-            leave_out=leave_out or (), exhaustive=complete, mpp=mpp, format_name=from_, workers=workers,
+            leave_out=leave_out or (), exhaustive=complete, boxes=boxes, mpp=mpp, format_name=from_, workers=workers,
             overwrite=overwrite, progress=progress,
         )  # fmt: skip
     output.say(summary(facts))

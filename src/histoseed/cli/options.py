@@ -12,6 +12,7 @@ __all__ = [
     "DATA",
     "MODEL",
     "OUTPUT",
+    "PROMPTS",
     "TRAINING",
     "Classes",
     "DatasetFolder",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 DATA, MODEL, TRAINING, COMPUTING, OUTPUT = "Data", "Model", "Training", "Computing", "Output"
+PROMPTS = "Prompts"
 """Titles under which the help shows the options of commands that have many; what is written is apart in all of them."""
 
 Json = Annotated[

@@ -6,13 +6,14 @@ import contextlib
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import shapely
 
-from histoseed.annotations import Instances
+from histoseed.annotations import Instances, rectangles_as_boxes
 from histoseed.annotations.formats import AnnotatedImage, Format, ReadOptions, detect, named_format
 from histoseed.datasets.content import Remark
 from histoseed.datasets.intake.objects import clipped
@@ -86,10 +87,15 @@ class Shelf:
     Args:
         settings: Limits.
         format_name: Format of all files; None: each says it by what it holds.
+        outlines_only: Outlines that are upright rectangles are boxes, but for those of these classes, which mark areas.
+            None leaves all of them outlines.
     """
 
-    def __init__(self, settings: Settings, format_name: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings, format_name: str | None = None, *, outlines_only: Sequence[str] | None = None
+    ) -> None:
         self._settings = settings
+        self._outlines_only = outlines_only
         self._format = None if format_name is None else named_format(format_name, "--from")
         self._lock = threading.RLock()
         self._sheets: OrderedDict[Annotated, Sheet] = OrderedDict()
@@ -170,6 +176,8 @@ class Shelf:
             what = f"The file holds {counted(len(mine), 'image')} of the name {one.name!r}."
             raise AnnotationError(what, where=one.file, fix="Give each image a name of its own.")
         objects, remarks = clipped(mine[0], one.size)
+        if self._outlines_only is not None:
+            objects = rectangles_as_boxes(objects, np.isin(objects.class_name.astype(str), self._outlines_only))
         return Sheet(objects, shapely.STRtree(objects.geometry), (*map(noted, said), *remarks))
 
 

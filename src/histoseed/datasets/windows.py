@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from histoseed.annotations import Instances
+from histoseed.annotations import Instances, Rectangles
 from histoseed.annotations.formats import IGNORE_CLASS
 from histoseed.datasets.barcodes import tcga
 from histoseed.datasets.content import PatchContent, PatchFacts, Remark
@@ -111,6 +111,7 @@ def collect_windows(
     exhaustive: bool = False,
     mpp: float | None = None,
     format_name: str | None = None,
+    boxes: bool = False,
     settings: Settings,
 ) -> Collection:
     """Look through slides and annotations: one item an annotation that gets a window; no pixels are read.
@@ -126,6 +127,7 @@ def collect_windows(
         exhaustive: Whether every object in the windows is annotated.
         mpp: Microns per pixel of the slides, where they do not say it or say it wrong.
         format_name: Format of the annotations; None: each file says it by what it holds.
+        boxes: Outlines of objects that are upright rectangles are boxes.
         settings: Limits.
 
     Raises:
@@ -140,16 +142,18 @@ def collect_windows(
     if mpp is not None and known_mpp(mpp) is None:
         raise InputError(f"{mpp} microns per pixel is outside {MPP_RANGE[0]} to {MPP_RANGE[1]}.", where="--mpp")
     options = _Options(dezoom=dezoom, size=size, classes=tuple(classes), leave_out=tuple(leave_out))
-    shelf = Shelf(settings, format_name)
+    shelf = Shelf(settings, format_name, outlines_only=(*REGION_CLASSES, IGNORE_CLASS) if boxes else None)
     pairs, sentences = annotated_slides(slides, annotations, shelf, settings)
     remarks: list[tuple[str, Remark]] = []
     items: list[Item] = []
     seen: set[str] = set()
+    rectangles = Rectangles()
     for one in pairs:
         with open_slide(one.slide, mpp=mpp, settings=settings) as slide:
             facts = _facts(one.slide.stem, slide.mpp, slide.mpp_source)
         sheet = shelf.sheet(one)
         seen |= set(sheet.objects.classes())
+        rectangles.add(one.slide.name, sheet.objects.select(~_no_object(sheet.objects, options)))
         remarks += [(one.slide.name, remark) for remark in sheet.remarks]
         items += _items(one, sheet, shelf, options, {**facts, "exhaustive": exhaustive})
     for asked in (*classes, *leave_out):
@@ -157,6 +161,9 @@ def collect_windows(
             raise InputError(f"No object has the class {asked!r}.", where=annotations, fix=nearest(asked, sorted(seen)))
     if not items:
         raise AnnotationError("No object gets a window.", where=annotations, fix="Look at the classes and names.")
+    if rectangles.mostly:
+        told = rectangles.sentence("exact outlines: if they are boxes around objects, say --boxes")
+        remarks += [(name, Remark(told, count)) for name, count in rectangles.files.items() if count]
     note = f"One window an object, {dezoom:g} times as large as its box, at most {size} pixels."
     info = DatasetInfo(name=name, notes=(note, *sentences))
     return Collection(info=info, items=items, remarks=remarks, open_classes=True)

@@ -190,6 +190,12 @@ class PromptAccumulator:
         """Scores over all objects of all sets; None where one is undefined. ``docs/metrics.md`` lists the keys."""
         return _scores(self.rows)
 
+    def of_set(self, name: str) -> PromptAccumulator:
+        """The objects of one set."""
+        part = PromptAccumulator()
+        part._rows.extend(row for row in self._rows if row.data_set == name)
+        return part
+
     def by_set(self) -> dict[str, Scores]:
         """Scores over the objects of each set, by name."""
         rows = self.rows

@@ -20,6 +20,7 @@ from histoseed.pictures.dataset_sheet import SheetPatch, dataset_sheet
 from histoseed.pictures.figures import Theme, Themed
 from histoseed.pictures.html import Report
 from histoseed.pictures.interval_chart import interval_chart
+from histoseed.pictures.number_curves import NumberPanel, Points, number_curves
 from histoseed.pictures.numbered_boxes import numbered_boxes
 from histoseed.pictures.overlay import Strokes, draw_instances, draw_outlines, outline_mask
 from histoseed.pictures.panels import Style
@@ -35,7 +36,9 @@ __all__ = [
     "Colors",
     "CostPoint",
     "Curve",
+    "NumberPanel",
     "Picture",
+    "Points",
     "Report",
     "SheetPatch",
     "Strokes",
@@ -60,6 +63,7 @@ __all__ = [
     "label_colors",
     "learning_curve",
     "loss_curve",
+    "number_curves",
     "numbered_boxes",
     "outcome_codes",
     "outline_mask",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ def interval_chart(
     *,
     score: str = "score",
     notice: str = "",
+    hollow: Collection[int] = (),
 ) -> Themed:
     """A dot and its interval for each name, the first at the top.
 
@@ -26,6 +27,7 @@ def interval_chart(
         rows: Name, value, low, high; the latter NaN where there is no interval.
         score: What the values are.
         notice: What the plot must say above everything.
+        hollow: Numbers of the rows whose mark is an open diamond, since they are of another kind.
 
     Returns:
         PNG bytes in both themes.
@@ -46,7 +48,10 @@ def interval_chart(
     dress(ax, look)
     places = np.arange(len(names))
     ax.hlines(places, values[:, 1], values[:, 2], color=look.series[0], linewidth=2, alpha=0.55)
-    ax.plot(values[:, 0], places, linestyle="", marker="o", markersize=6, color=look.series[0])
+    other = np.isin(places, list(hollow))
+    ax.plot(values[~other, 0], places[~other], linestyle="", marker="o", markersize=6, color=look.series[0])
+    ax.plot(values[other, 0], places[other], linestyle="", marker="D", markersize=6, color=look.series[1],
+            markerfacecolor="none", markeredgewidth=1.6)  # fmt: skip
     ax.set_yticks(places, names)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")

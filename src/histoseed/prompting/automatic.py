@@ -43,7 +43,8 @@ class Selection:
         overlap: IoU of two boxes above which the object of the lower score is a duplicate.
         min_area: Least area, level-0 pixels.
         max_area: Greatest area; None sets no limit. A grid also finds regions that hold many objects.
-        cut: Keep objects that touch the border of the window, where the rest of them may lie beyond.
+        cut: Keep objects that touch a border beyond which the rest of them may lie: that of the window, or of the
+            rectangle in which the model answers.
         at_once: Prompts asked at once. Only what was kept of them stays in memory.
     """
 
@@ -104,6 +105,8 @@ def find_objects(
     proposals: Sequence[Prompt] | None = None,
     *,
     selection: Selection | None = None,
+    several: bool | None = None,
+    size: tuple[int, int] | None = None,
 ) -> list[Answer]:
     """The objects of a window.
 
@@ -111,9 +114,11 @@ def find_objects(
         model: Any promptable model.
         embedding: Of the window, made by it.
         proposals: Prompts, one an object that may be there (:func:`point_prompts`, :func:`box_prompts`, or any
-            others); each gives one object at most. None asks :func:`grid_prompts`, where a point may give several: a
-            nucleus, and the gland that it is part of.
+            others). None asks :func:`grid_prompts`.
         selection: What is kept; None is its defaults.
+        several: A prompt may give several objects: a nucleus, and the gland that it is part of. None: those of the
+            grid do, those of ``proposals`` give one at most.
+        size: Width and height of the slide, level-0 pixels: nothing lies beyond, so that its border cuts nothing off.
 
     Returns:
         Answers with one candidate each, the surest first (ties by the order of the prompts). The logits of a candidate
@@ -127,8 +132,9 @@ def find_objects(
     asked = grid_prompts(embedding.window.region) if proposals is None else proposals
     kept: list[Answer] = []
     for start in range(0, len(asked), chosen.at_once):
-        answers = model.predict(embedding, asked[start : start + chosen.at_once], several=proposals is None)
-        kept += _passing(answers, embedding.window.region, chosen)
+        all_of_them = proposals is None if several is None else several
+        answers = model.predict(embedding, asked[start : start + chosen.at_once], several=all_of_them)
+        kept += _passing(answers, embedding.window.region, chosen, size)
     kept.sort(key=lambda answer: -answer.candidates[0].score)
     candidates = [answer.candidates[0] for answer in kept]
     scores = np.array([candidate.score for candidate in candidates])
@@ -196,7 +202,9 @@ def without_duplicates(boxes: Floats, scores: Floats, overlap: float = 0.7) -> l
     return stays
 
 
-def _passing(answers: Sequence[Answer], window: Region, chosen: Selection) -> list[Answer]:
+def _passing(
+    answers: Sequence[Answer], window: Region, chosen: Selection, size: tuple[int, int] | None
+) -> list[Answer]:
     """Each candidate that passes, as an answer of its own, cut to where its mask is."""
     pairs = [(answer, candidate) for answer in answers for candidate in answer.candidates]
     pairs = [pair for pair in pairs if pair[1].score >= chosen.min_score]
@@ -206,14 +214,26 @@ def _passing(answers: Sequence[Answer], window: Region, chosen: Selection) -> li
     if chosen.max_area is not None:
         ok &= areas <= chosen.max_area
     if not chosen.cut:
-        boxes = extents(candidates)
-        ok &= (boxes[:, :2] > (window.x, window.y)).all(1)
-        ok &= (boxes[:, 2:] < (window.x + window.width, window.y + window.height)).all(1)
+        ok &= _whole(candidates, window, size)
     return [
         Answer(answer.prompt, (_cut_out(candidate, chosen.offset),))
         for (answer, candidate), passes in zip(pairs, ok, strict=True)
         if passes
     ]
+
+
+def _whole(candidates: Sequence[Candidate], window: Region, size: tuple[int, int] | None) -> npt.NDArray[np.bool_]:
+    """Which masks end before the border of the window and of what the model answers about."""
+    boxes = extents(candidates)
+    seen = np.array([_corners(candidate.region) for candidate in candidates]).reshape(-1, 4)
+    low, high = np.maximum(seen[:, :2], (window.x, window.y)), np.minimum(seen[:, 2:], _corners(window)[2:])
+    if size is not None:
+        low, high = np.where(low <= 0, -np.inf, low), np.where(high >= size, np.inf, high)
+    return np.asarray((boxes[:, :2] > low).all(1) & (boxes[:, 2:] < high).all(1))
+
+
+def _corners(region: Region) -> tuple[float, float, float, float]:
+    return region.x, region.y, region.x + region.width, region.y + region.height
 
 
 def _area(candidate: Candidate) -> float:

@@ -104,7 +104,7 @@ def check_prompt(prompt: Prompt, size: tuple[int, int], *, where: str | None = N
         if given.ndim != 2 or given.shape[1] != 2:
             raise InputError(f"The {kind} points have shape {given.shape}, not (P, 2).", where=where)
         if not np.isfinite(given).all():
-            raise InputError(f"A {kind} point is not a finite number.", where=where)
+            raise InputError(f"A {kind} point is not a finite number.", where=where, fix="Give x and y as numbers.")
     if prompt.mask is not None:
         _check_mask(prompt.mask, where)
     if prompt.box is not None:
@@ -127,7 +127,8 @@ def check_prompt(prompt: Prompt, size: tuple[int, int], *, where: str | None = N
 def _check_box(box: Sequence[float], size: tuple[int, int], where: str) -> None:
     x0, y0, x1, y1 = box
     if not all(math.isfinite(v) for v in box):
-        raise InputError(f"The box {_numbers(box)} holds a number that is not finite.", where=where)
+        what = f"The box {_numbers(box)} holds a number that is not finite."
+        raise InputError(what, where=where, fix="Give x0, y0, x1, y1 as numbers.")
     if x1 <= x0 or y1 <= y0:
         kind = "no extent" if x1 == x0 or y1 == y0 else "reversed corners"
         what = f"The box {_numbers(box)} has {kind}."

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from histoseed.geometry import Region
 
-__all__ = ["Window", "WindowPolicy", "shared_window_for", "window_for"]
+__all__ = ["Window", "WindowPolicy", "shared_window_for", "window_at", "window_for"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -99,7 +99,7 @@ def window_for(
     side, step = _side_and_step(extent, slide_mpp, policy, points_only=points_only)
     x, width = _placed((x0 + x1) / 2, max(side, int(np.ceil(x1 - x0))), size[0])
     y, height = _placed((y0 + y1) / 2, max(side, int(np.ceil(y1 - y0))), size[1])
-    return _window((x, y, width, height), step, slide_mpp)
+    return window_at((x, y, width, height), step, slide_mpp)
 
 
 def shared_window_for(
@@ -134,7 +134,7 @@ def shared_window_for(
     x, width = _on_grid((x0 + x1) / 2, shared, size[0])
     y, height = _on_grid((y0 + y1) / 2, shared, size[1])
     resolution = base / policy.side if policy.mpp is not None else max(shared / policy.side, 1.0)
-    return _window((x, y, width, height), resolution, slide_mpp)
+    return window_at((x, y, width, height), resolution, slide_mpp)
 
 
 def _side_and_step(
@@ -155,7 +155,14 @@ def _side_and_step(
     return side, max(side / policy.side, finest)
 
 
-def _window(box: tuple[int, int, int, int], step: float, slide_mpp: float | None) -> Window:
+def window_at(box: tuple[int, int, int, int], step: float, slide_mpp: float | None) -> Window:
+    """The window of a rectangle.
+
+    Args:
+        box: x, y, width, height in whole level-0 pixels.
+        step: Level-0 pixels along a side of a pixel that is read.
+        slide_mpp: Microns per pixel of level 0, or None.
+    """
     x, y, width, height = box
     if slide_mpp is None:
         return Window(Region(x, y, width, height), (max(1, round(height / step)), max(1, round(width / step))))

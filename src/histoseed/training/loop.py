@@ -18,17 +18,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import nn
 
 from histoseed.encoders import EmbeddingCache
 from histoseed.errors import InputError
-from histoseed.files import write_bytes
 from histoseed.segmenters import Segmenter
 from histoseed.segmenters.methods import STORING, with_branch
 from histoseed.training.augment import augment
 from histoseed.training.balance import draw_index, picture_weights
+from histoseed.training.checkpoints import read_checkpoint, write_checkpoint
 from histoseed.training.crops import Crop, Picture, draw_crop
 from histoseed.training.interrupts import Interrupts
 from histoseed.training.measuring import Gauge
@@ -264,32 +262,17 @@ class _State:
         if self.path is None or not self.step:
             return
         # The step that was interrupted may have changed buffers already, and will do so again.
-        tensors = {f"model/{k}": self.buffers.get(k, v.detach()) for k, v in self.tracked.items()}
-        tensors |= {f"mean/{k}": v for k, v in self.mean.items()} | {f"best/{k}": v for k, v in self.best.items()}
-        for i, values in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{i}/{k}": v for k, v in values.items()}
+        model = {k: self.buffers.get(k, v) for k, v in self.tracked.items()}
         facts = {"step": self.step, "best": self.best_score, "plan": self._identity(), "history": self.history}
         facts["unmeasured"] = self.unmeasured
-        tensors = {k: v.cpu().contiguous() for k, v in tensors.items()}
-        write_bytes(self.path, save(tensors, metadata={"facts": json.dumps(facts)}))
+        tensors = {"model": model, "mean": self.mean, "best": self.best}
+        write_checkpoint(self.path, tensors, self.optimizer, facts)
 
     def _load(self, path: Path) -> None:
-        with safe_open(path, framework="pt") as stream:
-            facts = json.loads(stream.metadata()["facts"])
-            if facts["plan"] != self._identity():
-                fix = "Use the same settings, or start again with --overwrite."
-                raise InputError("The checkpoint belongs to a run with other settings.", where=path, fix=fix)
-            tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118 - not a mapping
-        optimizer = self.optimizer.state_dict()
-        for key, value in tensors.items():
-            kind, name = key.split("/", 1)
-            if kind == "model":
-                self.tracked[name].data.copy_(value)
-            elif kind == "optimizer":
-                index, field = name.split("/")
-                optimizer["state"].setdefault(int(index), {})[field] = value
-            else:
-                getattr(self, kind)[name] = value.to(self.tracked[name].device)
-        self.optimizer.load_state_dict(optimizer)
+        tensors, facts = read_checkpoint(path, self._identity(), self.optimizer)
+        for name, value in tensors.pop("model").items():
+            self.tracked[name].data.copy_(value)
+        for kind, named in tensors.items():
+            getattr(self, kind).update({name: value.to(self.tracked[name].device) for name, value in named.items()})
         self.step, self.best_score, self.history = facts["step"], facts["best"], facts["history"]
         self.unmeasured = facts.get("unmeasured", False)

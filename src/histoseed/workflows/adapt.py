@@ -153,11 +153,7 @@ def adapt(
     Raises:
         HistoseedError: see :mod:`histoseed.errors`; nothing is written then.
     """
-    if model_mpp is not None and known_mpp(model_mpp) is None:
-        fix = "Leave it out, or give for instance 0.25."
-        raise InputError(f"{model_mpp} microns per pixel are not believable.", where="model_mpp", fix=fix)
-    if start_share is not None and not 0 <= start_share <= 1:
-        raise InputError(f"A share of {start_share}.", where="--start-share", fix="Give a number from 0 to 1.")
+    _check_arguments(task, model_mpp, start_share)
     chosen = named_encoder(encoder, weights, start=start, task=task, decoder=decoder, method=method)
     data = dataset if isinstance(dataset, Dataset) else read_dataset(dataset)
     place = choose_device(device)
@@ -260,3 +256,15 @@ def adapt(
             }
         )
     return model.eval()
+
+
+def _check_arguments(task: str | None, model_mpp: float | None, start_share: float | None) -> None:
+    """What can be refused before anything is read."""
+    if task == "prompt":
+        fix = "Call histoseed.adapt_prompts, or use histoseed adapt --task prompt."
+        raise InputError("A promptable model is taught by another function.", where="task", fix=fix)
+    if model_mpp is not None and known_mpp(model_mpp) is None:
+        fix = "Leave it out, or give for instance 0.25."
+        raise InputError(f"{model_mpp} microns per pixel are not believable.", where="model_mpp", fix=fix)
+    if start_share is not None and not 0 <= start_share <= 1:
+        raise InputError(f"A share of {start_share}.", where="--start-share", fix="Give a number from 0 to 1.")

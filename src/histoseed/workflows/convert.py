@@ -238,8 +238,7 @@ def _boxed(images: Sequence[AnnotatedImage], *, boxes: bool, drawn: bool) -> tup
         table = one.instances
         marks_area = np.isin(table.class_name.astype(str), (*REGION_CLASSES, IGNORE_CLASS))
         seen.add(one.name, table.select(~marks_area))
-        kind = np.where(marks_area, table.kind, rectangles_as_boxes(table).kind)
-        out.append(replace(one, instances=replace(table, kind=kind)) if boxes else one)
+        out.append(replace(one, instances=rectangles_as_boxes(table, marks_area)) if boxes else one)
     if boxes:
         return out, [] if seen.count else ["No outline is an upright rectangle, so that --boxes changes nothing."]
     text = seen.sentence("outlines: if they are boxes around objects, say --boxes")

@@ -28,6 +28,7 @@ def cut_windows(
     exhaustive: bool = False,
     mpp: float | None = None,
     format_name: str | None = None,
+    boxes: bool = False,
     workers: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -46,6 +47,7 @@ def cut_windows(
         exhaustive: Whether every object in the windows is annotated.
         mpp: Microns per pixel of the slides, where they do not say it or say it wrong.
         format_name: Format of the annotations, where it is not recognised.
+        boxes: Outlines of objects that are upright rectangles are boxes (QuPath has no others).
         workers: Windows read at once.
         overwrite: Replace a data set at ``out``.
         progress: Told about every window.
@@ -71,6 +73,7 @@ def cut_windows(
         "exhaustive": exhaustive,
         "mpp": mpp,
         "format_name": format_name,
+        "boxes": boxes,
     }
     collection = collect_windows(Path(slides), Path(annotations), settings=settings, **options)
     told, before = progress or Silent(), 0

@@ -93,7 +93,7 @@ def test_masks_come_as_logits() -> None:
 
 
 def test_squares_have_room_for_boxes_that_are_too_small() -> None:
-    assert square_of_box(np.array([10.0, 10, 30, 20])).tolist() == [-2, -7, 44]
+    assert square_of_box(np.array([10.0, 10, 30, 20]), 32).tolist() == [-2, -7, 44]
     assert square_of_points(np.array([[50.0, 60.0]]), 32).tolist() == [18, 28, 64]
     wide = square_of_points(np.array([[0.0, 0], [100, 0]]), 32)
     assert wide[2] == 212

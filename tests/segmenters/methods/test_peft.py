@@ -1,12 +1,11 @@
 """The same updates as Hugging Face's peft: the same maps, the same merged weights."""
 
+import peft
 import pytest
 import torch
 from torch import nn
 
 from histoseed.segmenters.methods import LoRALinear, MethodOptions, merge_lora, prepare
-
-peft = pytest.importorskip("peft")
 
 FUSED = ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"]
 APART = ["q_proj", "k_proj", "v_proj", "o_proj", "fc1", "fc2"]

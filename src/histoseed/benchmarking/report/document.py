@@ -1,4 +1,4 @@
-"""The report as content: sections of texts, notes, tables and plots. HTML and Markdown are two ways to write it."""
+"""The report as content: sections of texts, notes, tables and pictures. HTML and Markdown are two ways to write it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from histoseed.pictures import Strong, Themed
 
-__all__ = ["Block", "Document", "Facts", "Note", "Numbers", "Plot", "Section", "Strong", "Table", "Text"]
+__all__ = ["Block", "Document", "Facts", "Note", "Numbers", "Photo", "Plot", "Section", "Strong", "Table", "Text"]
 
 Value = object
 """What stands in a cell: text, a number, None where there is nothing, or a :class:`Strong` value."""
@@ -78,7 +78,24 @@ class Plot:
     alt: str
 
 
-Block = Text | Note | Numbers | Facts | Table | Plot
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A picture of tissue, the same in both themes.
+
+    Args:
+        name: Of its file, without suffix.
+        draw: Gives JPEG bytes.
+        caption: A line below it.
+        alt: What it shows, for those who cannot see it.
+    """
+
+    name: str
+    draw: Callable[[], bytes]
+    caption: str
+    alt: str
+
+
+Block = Text | Note | Numbers | Facts | Table | Plot | Photo
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,18 @@ import re
 from collections.abc import Iterator
 
 from histoseed._version import __version__
-from histoseed.benchmarking.report.document import Block, Document, Facts, Note, Numbers, Plot, Strong, Table, Text
+from histoseed.benchmarking.report.document import (
+    Block,
+    Document,
+    Facts,
+    Note,
+    Numbers,
+    Photo,
+    Plot,
+    Strong,
+    Table,
+    Text,
+)
 
 __all__ = ["render_markdown"]
 
@@ -17,7 +28,7 @@ _DASH = "\N{EN DASH}"
 
 
 def render_markdown(document: Document, date: str = "") -> str:
-    """The report as GitHub's Markdown; each plot is shown from ``NAME.png``."""
+    """The report as GitHub's Markdown; plots are shown from ``NAME.png``, photographs from ``NAME.jpg``."""
     made = " · ".join(part for part in (f"histoseed {__version__}", date) if part)
     parts = [f"# {escaped(document.title)}", escaped(document.subtitle), escaped(made)]
     for section in document.sections:
@@ -49,8 +60,8 @@ def _written(block: Block) -> Iterator[str]:
             )
         case Facts(values):
             yield "\n".join(f"- {escaped(name)}: {_cell(value)}" for name, value in values.items())
-        case Plot(name, _, caption, alt):
-            yield f"![{escaped(alt)}]({name}.png)"
+        case Plot(name, _, caption, alt) | Photo(name, _, caption, alt):
+            yield f"![{escaped(alt)}]({name}.{'jpg' if isinstance(block, Photo) else 'png'})"
             yield f"*{escaped(caption)}*"
         case Table(caption, header, rows, align, _):
             yield f"**{escaped(caption)}**"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from histoseed._version import __version__
-from histoseed.benchmarking.report.document import Block, Document, Facts, Note, Numbers, Plot, Table, Text
+from histoseed.benchmarking.report.document import Block, Document, Facts, Note, Numbers, Photo, Plot, Table, Text
 from histoseed.pictures import Report
 
 __all__ = ["render_page"]
@@ -39,5 +39,7 @@ def _add(page: Report, block: Block, *, sortable: bool) -> None:
         case Plot(_, draw, caption, alt):
             pictures = draw()
             page.figure(pictures.light, caption, alt, dark=pictures.dark)
+        case Photo(_, take, caption, alt):
+            page.figure(take(), caption, alt)
         case Table(caption, header, rows, align, folded):
             page.table(header, rows, align, caption=caption, sortable=sortable and len(rows) > 1, folded=folded)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from histoseed.segmenters import TrainingData
 from histoseed.segmenters.entries import Frozen
+from histoseed.segmenters.methods import MethodOptions
 
 __all__ = ["FORMAT_VERSION", "HeadEntry", "RoiCard", "WindowEntry"]
 
@@ -40,6 +41,7 @@ class RoiCard(Frozen):
 
     Args:
         segmenter_sha256: Hash of the weights of the segmenter that gives the features; another one is refused.
+        method: What of the segmenter trained as well; None: nothing. All of it is stored then.
         data: What it was trained on.
         metrics: Measured scores: protocol, data set, value.
     """
@@ -54,6 +56,7 @@ class RoiCard(Frozen):
     segmenter_sha256: str
     head: HeadEntry = HeadEntry()
     window: WindowEntry = WindowEntry()
+    method: MethodOptions | None = None
     data: tuple[TrainingData, ...] = ()
     training: dict[str, Any] = Field(default_factory=dict)
     metrics: tuple[dict[str, Any], ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +23,7 @@ from histoseed.prompting.roi.network import RoiHead
 from histoseed.prompting.roi.sampling import cell_centres, read_grids, shrunk
 from histoseed.prompting.roi.squares import square_of_box, square_of_points
 from histoseed.prompting.roi.trunk import coarse_channels, fine_channels, shared_features
+from histoseed.prompting.trainable import Asked, Parts
 from histoseed.prompting.windows import Window, WindowPolicy
 from histoseed.segmenters import Segmenter
 
@@ -45,6 +46,12 @@ class _Question:
     points: npt.NDArray[np.float64]
     labels: npt.NDArray[np.int64]
     single: bool
+
+    def region(self, window: Window) -> Region:
+        """The level-0 rectangle of the square."""
+        x, y, side = self.square
+        (x0, y0), (sx, sy) = window.to_level0(np.array([x, y])), window.scale
+        return Region(float(x0), float(y0), float(side * sx), float(side * sy))
 
 
 def new_head(model: Segmenter, card: RoiCard) -> RoiHead:
@@ -88,7 +95,10 @@ class RoiPrompter:
     def fingerprint(self) -> str:
         """SHA-256 over the card, the segmenter's hash in it, and the head's weights."""
         digest = hashlib.sha256(self.card.model_dump_json(exclude={"metrics", "name"}).encode())
-        for key, value in sorted(self.head.state_dict().items()):
+        trained = self.head.state_dict()
+        if self.card.method is not None and self.card.method.name == "full":
+            trained |= self.segmenter.state_dict()
+        for key, value in sorted(trained.items()):
             digest.update(key.encode())
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
@@ -100,22 +110,50 @@ class RoiPrompter:
     def _precision(self) -> torch.autocast:
         return torch.autocast(self._device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
-    @torch.inference_mode()
-    def embed(self, image: npt.NDArray[np.uint8], window: Window) -> Embedding:
-        """See a window; see the protocol."""
+    @property
+    def mixes_prompts(self) -> bool:
+        """Yes: every prompt becomes the same maps."""
+        return True
+
+    def parts(self) -> Parts:
+        """The segmenter that gives the features; the head."""
+        return Parts(self.segmenter, self.head)
+
+    def pixels(self, image: npt.NDArray[np.uint8], window: Window) -> torch.Tensor:
+        """(H, W, 3) uint8 RGB -> (1, 3, rows, columns) float32 in [0, 1], padded to multiples of 16.
+
+        Raises:
+            InputError: an array of another shape or kind than the window.
+        """
         if image.dtype != np.uint8 or image.shape != (*window.shape, 3):
             what = f"The image is {image.dtype} of shape {image.shape}, its window {(*window.shape, 3)}."
             raise InputError(what, where=self.name, fix="Read the window's region at the window's shape.")
         height, width = window.shape
-        pixels = torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None].float() / 255
+        pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
         mode = "reflect" if min(height, width) > _MULTIPLE else "replicate"
-        padded = F.pad(pixels, (0, -width % _MULTIPLE, 0, -height % _MULTIPLE), mode=mode)
-        shared = shared_features(self.segmenter, padded, dtype=self.dtype)
-        tensors = {f"fine.{i}": level for i, level in enumerate(shrunk(shared.fine, FINE_LEVELS))}
-        for j, (layer, features) in enumerate(zip(self.head.compress, shared.coarse, strict=True)):
-            levels = shrunk(layer(features), CONTEXT_LEVELS)
-            tensors |= {f"context.{j}.{i}": level for i, level in enumerate(levels)}
-        return Embedding(window, self.fingerprint, tensors)
+        return F.pad(pixels, (0, -width % _MULTIPLE, 0, -height % _MULTIPLE), mode=mode)
+
+    def encode(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the segmenter sees, before the head: ``fine`` and one ``coarse`` map a stride."""
+        gradients = torch.is_grad_enabled() and any(p.requires_grad for p in self.segmenter.parameters())
+        shared = shared_features(self.segmenter, pixels, dtype=self.dtype, gradients=gradients)
+        return {"fine": shared.fine} | {f"coarse.{j}": features for j, features in enumerate(shared.coarse)}
+
+    def ask(
+        self, tensors: Mapping[str, torch.Tensor], window: Window, prompts: Sequence[Prompt], *, several: bool
+    ) -> Asked:
+        """See :class:`histoseed.prompting.trainable.TrainablePromptable`; here prompts may be of different kinds."""
+        questions = [self._question(prompt, window) for prompt in prompts]
+        logits, scores = self._decoded(self._pyramids(tensors), window, prompts, questions)
+        kept = slice(None) if several else slice(0, 1)
+        regions = tuple(question.region(window) for question in questions)
+        return Asked(logits[:, kept], scores[:, kept], regions)
+
+    @torch.inference_mode()
+    def embed(self, image: npt.NDArray[np.uint8], window: Window) -> Embedding:
+        """See a window; see the protocol."""
+        tensors = self.encode(self.pixels(image, window).to(self._device))
+        return Embedding(window, self.fingerprint, self._pyramids(tensors))
 
     @torch.inference_mode()
     def predict(self, embedding: Embedding, prompts: Sequence[Prompt], *, several: bool = False) -> list[Answer]:
@@ -129,6 +167,29 @@ class RoiPrompter:
 
     def _answered(self, embedding: Embedding, prompts: Sequence[Prompt], *, several: bool) -> list[Answer]:
         questions = [self._question(prompt, embedding.window) for prompt in prompts]
+        logits, expected = self._decoded(embedding.tensors, embedding.window, prompts, questions)
+        masks, scores = logits.cpu().numpy(), expected.cpu().numpy()
+        return [
+            Answer(prompt, self._candidates(q, masks[i], scores[i], embedding.window, several=several))
+            for i, (prompt, q) in enumerate(zip(prompts, questions, strict=True))
+        ]
+
+    def _pyramids(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The part of the head that looks at the window alone: every map at several scales."""
+        made = {f"fine.{i}": level for i, level in enumerate(shrunk(tensors["fine"], FINE_LEVELS))}
+        for j, layer in enumerate(self.head.compress):
+            levels = shrunk(layer(tensors[f"coarse.{j}"]), CONTEXT_LEVELS)
+            made |= {f"context.{j}.{i}": level for i, level in enumerate(levels)}
+        return made
+
+    def _decoded(
+        self,
+        tensors: Mapping[str, torch.Tensor],
+        window: Window,
+        prompts: Sequence[Prompt],
+        questions: Sequence[_Question],
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """All candidates of each prompt: logits (B, K, cells, cells) and expected IoUs (B, K), float32."""
         cells = self.head.cells
         squares = _stacked([q.square for q in questions], self._device)
         most = max(len(q.points) for q in questions)
@@ -142,17 +203,12 @@ class RoiPrompter:
             boxes=_stacked([q.box for q in questions], self._device),
             points=torch.tensor(points, dtype=torch.float32, device=self._device),
             labels=torch.tensor(labels, device=self._device),
-            logits=self._given_masks(prompts, embedding.window, squares),
+            logits=self._given_masks(prompts, window, squares),
         )
-        features = self._features(embedding, squares)
+        features = self._features(tensors, squares)
         with self._precision():
             logits, expected = self.head(features.contiguous(memory_format=torch.channels_last), maps)
-        masks = logits.float().cpu().numpy()
-        scores = expected.float().sigmoid().cpu().numpy()
-        return [
-            Answer(prompt, self._candidates(q, masks[i], scores[i], embedding.window, several=several))
-            for i, (prompt, q) in enumerate(zip(prompts, questions, strict=True))
-        ]
+        return logits.float(), expected.float().sigmoid()
 
     def _question(self, prompt: Prompt, window: Window) -> _Question:
         points = np.concatenate([prompt.positive, prompt.negative])
@@ -160,7 +216,7 @@ class RoiPrompter:
         box = np.full(4, np.nan)
         if prompt.box is not None or prompt.mask is not None:
             extent = window.from_level0(np.array(prompt.extent()).reshape(2, 2)).ravel()
-            square = square_of_box(extent)
+            square = square_of_box(extent, self._typical(window))
             box = extent if prompt.box is not None else box
         else:
             prompt.extent()
@@ -191,8 +247,8 @@ class RoiPrompter:
             )
         return torch.from_numpy(out).to(self._device)
 
-    def _features(self, embedding: Embedding, squares: torch.Tensor) -> torch.Tensor:
-        tensors, cells = embedding.tensors, self.head.cells
+    def _features(self, tensors: Mapping[str, torch.Tensor], squares: torch.Tensor) -> torch.Tensor:
+        cells = self.head.cells
         fine = [tensors[f"fine.{i}"] for i in range(FINE_LEVELS)]
         size = (fine[0].shape[-2], fine[0].shape[-1])
         of = torch.zeros(len(squares), dtype=torch.long, device=squares.device)
@@ -214,9 +270,7 @@ class RoiPrompter:
         order = np.argsort(-scores, kind="stable")
         if question.single:  # candidate 0 was trained for prompts that leave no doubt
             order = np.concatenate([[0], order[order != 0]])
-        x, y, side = question.square
-        (x0, y0), (sx, sy) = window.to_level0(np.array([x, y])), window.scale
-        region = Region(float(x0), float(y0), float(side * sx), float(side * sy))
+        region = question.region(window)
         kept = order if several else order[:1]
         return tuple(Candidate(masks[k], region, float(scores[k])) for k in kept)
 

@@ -16,7 +16,11 @@ from histoseed.prompting.roi.model import RoiPrompter, new_head
 from histoseed.segmenters import Segmenter
 from histoseed.segmenters.model import CARD, WEIGHTS, read_weights
 
-__all__ = ["load_prompter", "read_prompt_card", "save_prompter"]
+__all__ = ["load_prompter", "read_prompt_card", "save_prompter", "write_prompter_files"]
+
+
+_SEGMENTER = "segmenter."
+"""Before the names of what was trained of the segmenter."""
 
 
 def save_prompter(model: RoiPrompter, folder: Path, *, overwrite: bool = False) -> RoiCard:
@@ -29,16 +33,37 @@ def save_prompter(model: RoiPrompter, folder: Path, *, overwrite: bool = False) 
         OutputError: the folder is in use, or cannot be written.
     """
     with staged_folder(folder, overwrite=overwrite) as stage:
-        state = {k: _stored(v) for k, v in model.head.state_dict().items()}
-        write_bytes(stage / WEIGHTS, save(state, metadata={"format": "pt"}))
-        card = model.card.model_copy(update={"weights_sha256": sha256_of(stage / WEIGHTS)})
-        write_json(stage / CARD, card.model_dump(mode="json"))
+        return write_prompter_files(model, stage, half=True)
+
+
+def write_prompter_files(model: RoiPrompter, folder: Path, *, half: bool) -> RoiCard:
+    """Write both files into an existing folder; the card goes last and names the hash of the weights.
+
+    Args:
+        model: Of a segmenter that was trained along (``method`` of its card), the weights are stored too.
+        folder: Where to.
+        half: As float16, about three digits: half the size.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    state = {k: _storable(v, half=half) for k, v in _stored(model).items()}
+    write_bytes(folder / WEIGHTS, save(state, metadata={"format": "pt"}))
+    card = model.card.model_copy(update={"weights_sha256": sha256_of(folder / WEIGHTS)})
+    write_json(folder / CARD, card.model_dump(mode="json"))
     return card
 
 
-def _stored(tensor: torch.Tensor) -> torch.Tensor:
+def _stored(model: RoiPrompter) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = dict(model.head.state_dict())
+    if model.card.method is not None and model.card.method.name == "full":
+        state |= {_SEGMENTER + key: value for key, value in model.segmenter.state_dict().items()}
+    return state
+
+
+def _storable(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:
     tensor = tensor.detach().cpu().contiguous()
-    return tensor.half() if tensor.dtype == torch.float32 else tensor
+    return tensor.half() if half and tensor.dtype == torch.float32 else tensor
 
 
 def read_prompt_card(folder: Path) -> RoiCard:
@@ -85,14 +110,17 @@ def load_prompter(folder: Path, segmenter: Segmenter, *, dtype: torch.dtype = to
         what = "It was trained on the features of another segmenter (sha256 differs)."
         raise ModelError(what, where=folder, fix=f"Give it the segmenter {card.segmenter!r} that its card names.")
     state = read_weights(folder, card.weights_sha256)
-    head = new_head(segmenter, card)
-    own = head.state_dict()
+    model = RoiPrompter(segmenter, new_head(segmenter, card), card, dtype=dtype)
+    own = _stored(model)
     wrong = sorted(
         k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape
     )
     if wrong:
         what = f"{len(wrong)} tensors do not fit the card (first: {wrong[0]})."
         raise ModelError(what, where=path, fix="Use the model.json that was written together with these weights.")
-    head.load_state_dict({k: v.to(own[k].dtype) for k, v in state.items()})
+    with torch.no_grad():
+        for key, tensor in own.items():
+            tensor.copy_(state[key])
     device = next(segmenter.parameters()).device
-    return RoiPrompter(segmenter, head.to(device, memory_format=torch.channels_last), card, dtype=dtype)  # type: ignore[call-overload]
+    model.head.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model

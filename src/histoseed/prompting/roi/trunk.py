@@ -42,17 +42,21 @@ def coarse_channels(model: Segmenter) -> tuple[int, ...]:
     return tuple(model.encoder.channels[i] for i in COARSE)
 
 
-def shared_features(model: Segmenter, images: torch.Tensor, *, dtype: torch.dtype = torch.float32) -> SharedFeatures:
-    """Run the frozen segmenter, in evaluation mode.
+def shared_features(
+    model: Segmenter, images: torch.Tensor, *, dtype: torch.dtype = torch.float32, gradients: bool = False
+) -> SharedFeatures:
+    """Run the segmenter, in evaluation mode.
 
     Args:
         model: The segmenter; its decoder is of the kind ``skip``.
         images: (B, 3, H, W) RGB float in [0, 1]; sides are multiples of 16.
         dtype: Precision of the network.
+        gradients: Whether the segmenter trains as well.
     """
     decoder = cast("SkipDecoder", model.decoder)
     given = images.to(memory_format=torch.channels_last)
-    with torch.inference_mode(), torch.autocast(images.device.type, dtype=dtype, enabled=dtype != torch.float32):
+    mode = torch.enable_grad() if gradients else torch.no_grad()
+    with mode, torch.autocast(images.device.type, dtype=dtype, enabled=dtype != torch.float32):
         features = model.encoder(given)
         hidden = decoder.hidden(given * 2 - 1, features)
         raw = decoder.head(hidden).float()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from histoseed.encoders.cards import IMAGENET, EncoderCard, Triple
 from histoseed.licences import Commercial
 
-__all__ = ["CARDS", "Arch", "Pixels", "PromptableCard", "Resize"]
+__all__ = ["CARDS", "TRIALS", "Arch", "Pixels", "PromptableCard", "Resize"]
 
 Arch = Literal["sam", "sam-hq", "sam2", "mobile-sam"]
 Resize = Literal["longest-side", "stretched"]
@@ -197,3 +197,41 @@ _CARDS = (
 
 CARDS: Mapping[str, PromptableCard] = {card.name: card for card in _CARDS}
 """Every named card of this release."""
+
+
+def _trial(name: str, arch: Arch, build: Mapping[str, Any]) -> PromptableCard:
+    return PromptableCard(
+        name=name, arch=arch, build=build, licence="apache-2.0", commercial="yes",
+        citation="none: nothing was published", evidence="a few small blocks of the real classes",
+    )  # fmt: skip
+
+
+_SIDE, _WIDTH = 256, 32
+_PROMPT = {"hidden_size": _WIDTH, "image_size": _SIDE}
+_SMALL_SAM = {
+    "vision": {
+        "hidden_size": 48, "num_hidden_layers": 4, "num_attention_heads": 3, "global_attn_indexes": [1, 3],
+        "image_size": _SIDE, "output_channels": _WIDTH, "num_pos_feats": _WIDTH // 2, "window_size": 6,
+    },
+    "prompt": _PROMPT,
+    "decoder": {"hidden_size": _WIDTH, "mlp_dim": 64, "num_attention_heads": 4, "iou_head_hidden_dim": 40},
+}  # fmt: skip
+_SMALL_SAM2 = {
+    "trunk": {
+        "hidden_size": 16, "num_attention_heads": 1, "blocks_per_stage": [1, 2, 3, 1],
+        "embed_dim_per_stage": [16, 32, 64, 128], "num_attention_heads_per_stage": [1, 2, 4, 8],
+        "window_size_per_stage": [8, 4, 14, 7], "global_attention_blocks": [4], "image_size": [_SIDE, _SIDE],
+    },
+    "vision": {
+        "backbone_channel_list": [128, 64, 32, 16], "fpn_hidden_size": _WIDTH,
+        "backbone_feature_sizes": [[_SIDE // 4] * 2, [_SIDE // 8] * 2, [_SIDE // 16] * 2],
+    },
+    "prompt": _PROMPT,
+    "decoder": {"hidden_size": _WIDTH},
+}  # fmt: skip
+
+TRIALS: Mapping[str, PromptableCard] = {
+    card.name: card for card in (_trial("tiny-sam", "sam", _SMALL_SAM), _trial("tiny-sam2", "sam2", _SMALL_SAM2))
+}
+"""Networks of a few small blocks with random weights, on squares of 256 pixels: to see within seconds that something
+runs. They outline nothing, and are in no list."""

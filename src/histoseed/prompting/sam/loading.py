@@ -11,7 +11,7 @@ from histoseed.encoders.hub import fetch_weights
 from histoseed.encoders.registry import nearest
 from histoseed.errors import InputError, ModelError
 from histoseed.files import sha256_of
-from histoseed.prompting.sam.cards import CARDS, PromptableCard
+from histoseed.prompting.sam.cards import CARDS, TRIALS, PromptableCard
 from histoseed.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def get_promptable_card(name: str) -> PromptableCard:
     histoseed.errors.ModelError: model: There is no promptable model 'sam-vit-x'. Fix: The nearest names are \
 sam-vit-b, sam-vit-l, sam-vit-h.
     """
+    if name in TRIALS:
+        return TRIALS[name]
     names = {name: card for card in CARDS.values() for name in _names(card)}
     known = {_plain(written): card for written, card in names.items()}
     if _plain(name) in known:
@@ -117,7 +119,7 @@ def _find(
     card = name if isinstance(name, PromptableCard) else get_promptable_card(name)
     if card.arch is None:
         return card, None, ""  # what it lacks is said when it is built
-    if weights == "random":
+    if weights == "random" or (weights is None and card.name in TRIALS):
         return replace(card, revision=None, sha256=None), None, ""
     if weights in (None, "hub"):
         found = fetch_weights(card.weights_card(), settings)

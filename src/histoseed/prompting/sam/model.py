@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from histoseed.errors import InputError, ModelError
 from histoseed.prompting.interface import Answer, Candidate, Embedding
@@ -20,6 +21,7 @@ from histoseed.prompting.sam.cards import PromptableCard
 from histoseed.prompting.sam.frame import Frame, frame_of
 from histoseed.prompting.sam.pixels import prepared
 from histoseed.prompting.sam.questions import Questions, batches, is_ambiguous, questions_of
+from histoseed.prompting.trainable import Asked, Parts
 from histoseed.prompting.windows import Window, WindowPolicy
 
 __all__ = ["Precision", "SamPromptable"]
@@ -31,7 +33,8 @@ Tensors = Mapping[str, torch.Tensor]
 class SamPromptable(ABC):
     """A SAM network as a :class:`histoseed.prompting.PromptableModel`; made by :func:`load_promptable`.
 
-    :meth:`encode` and :meth:`decode` are its two halves on tensors, with gradients, for training.
+    It can be trained, as a :class:`histoseed.prompting.trainable.TrainablePromptable`; :meth:`ask` is :meth:`decode` on
+    prompts instead of tensors.
 
     Args:
         card: What it is.
@@ -159,6 +162,28 @@ class SamPromptable(ABC):
                 )
                 answers[number] = Answer(prompt, tuple(found))
         return [answers[number] for number in range(len(prompts))]
+
+    @property
+    def mixes_prompts(self) -> bool:
+        """No: SAM has no way to leave out a token."""
+        return False
+
+    def parts(self) -> Parts:
+        """The image encoder; prompt encoder and mask decoder. Fixed codes of places belong to neither."""
+        network = self.network
+        prompts = {key: part for key, part in network.prompt_encoder.named_children() if key != "shared_embedding"}
+        decoder = dict(network.mask_decoder.named_children())
+        return Parts(
+            nn.ModuleDict({"vision_encoder": network.vision_encoder}),
+            nn.ModuleDict({"prompt_encoder": nn.ModuleDict(prompts), "mask_decoder": nn.ModuleDict(decoder)}),
+        )
+
+    def ask(self, tensors: Tensors, window: Window, prompts: Sequence[Prompt], *, several: bool) -> Asked:
+        """See :class:`histoseed.prompting.trainable.TrainablePromptable`: one candidate, or three."""
+        frame = self.frame(window)
+        logits, scores = self.decode(tensors, questions_of(prompts, frame).to(self.device), several=several)
+        rows, columns = frame.covered
+        return Asked(logits[..., :rows, :columns].float(), scores.float(), (frame.region,) * len(prompts))
 
     @abstractmethod
     def encode(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
+from torch import nn
 
+from histoseed.prompting.prompt import Prompt
 from histoseed.prompting.sam.model import SamPromptable
 from histoseed.prompting.sam.questions import Questions
+from histoseed.prompting.trainable import Asked, Parts
+from histoseed.prompting.windows import Window
 
 __all__ = ["Sam2Model"]
 
 _MOST = 32.0
 """SAM 2 hands out its logits within +-32, and so saw none beyond as a mask prompt."""
+
+_SHARED = ("conv_s0", "conv_s1")
+"""Layers of the decoder that look at the image alone; the embedding holds what they make of it."""
 
 
 class Sam2Model(SamPromptable):
@@ -21,6 +29,34 @@ class Sam2Model(SamPromptable):
     A single mask that is not stable against a small shift of its threshold is replaced by the best of three, as the
     authors' predictor does.
     """
+
+    def parts(self) -> Parts:
+        """As :class:`SamPromptable`; the two layers that bring fine maps to the decoder's width are the encoder's."""
+        whole, own = super().parts(), self.network
+        decoder = whole.head.get_submodule("mask_decoder")
+        shared = {key: part for key, part in decoder.named_children() if key in _SHARED}
+        rest = {key: part for key, part in decoder.named_children() if key not in _SHARED}
+        encoder = nn.ModuleDict({"vision_encoder": own.vision_encoder, "mask_decoder": nn.ModuleDict(shared)})
+        encoder.register_parameter("no_memory_embedding", own.no_memory_embedding)
+        prompts = whole.head.get_submodule("prompt_encoder")
+        return Parts(encoder, nn.ModuleDict({"prompt_encoder": prompts, "mask_decoder": nn.ModuleDict(rest)}))
+
+    def ask(
+        self, tensors: Mapping[str, torch.Tensor], window: Window, prompts: Sequence[Prompt], *, several: bool
+    ) -> Asked:
+        """See :class:`SamPromptable`."""
+        with self.own_token():
+            return super().ask(tensors, window, prompts, several=several)
+
+    @contextmanager
+    def own_token(self) -> Iterator[None]:
+        """While this is open the single mask is always that of its own token, which would else never learn."""
+        decoder = self.network.mask_decoder
+        fallback, decoder.dynamic_multimask_via_stability = decoder.dynamic_multimask_via_stability, False
+        try:
+            yield
+        finally:
+            decoder.dynamic_multimask_via_stability = fallback
 
     def encode(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         """See :class:`SamPromptable`: ``image`` (stride 16), and ``fine`` and ``middle`` (4 and 8) for the decoder."""

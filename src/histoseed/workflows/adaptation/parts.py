@@ -64,8 +64,12 @@ def named_encoder(
         method: None is one that goes with every encoder.
 
     Raises:
-        InputError: no such encoder, or one that does not go with decoder and method.
+        InputError: no such encoder, one that does not go with decoder and method, or one beside a start.
     """
+    if start is not None and (encoder != "bundled" or weights is not None):
+        option, value = ("--weights", weights) if encoder == "bundled" else ("--encoder", encoder)
+        fix = f"Leave {option} out, or go on from the encoder instead of --start."
+        raise InputError("A start brings its own encoder with its weights.", where=f"{option} {value}", fix=fix)
     chosen = choose_encoder(encoder, weights)
     if start is None and method is not None:
         _check_combination(chosen.card, decoder_kind(task or "instance", decoder), method)

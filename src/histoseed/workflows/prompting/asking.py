@@ -19,7 +19,7 @@ from histoseed.settings import Settings, read_settings
 from histoseed.slides import Slide
 from histoseed.workflows.progress import Progress, Silent
 
-__all__ = ["Asked", "Finish", "Outlined", "ask", "read_window", "window_of"]
+__all__ = ["Asked", "Finish", "Outlined", "ask", "outlined", "read_window", "window_of"]
 
 SHARED_FROM = 2
 """So many prompts or more share windows."""
@@ -135,13 +135,14 @@ def ask(
         embedding = model.embed(read_window(slide, window), window)
         answers = model.predict(embedding, [prompts[i] for i in indices], several=several)
         for index, answer in zip(indices, answers, strict=True):
-            found[index] = Asked(answer.prompt, _outlined(answer, slide, finish))
+            found[index] = Asked(answer.prompt, outlined(answer, slide, finish))
         told.advance(len(indices))
     told.done()
     return [found[i] for i in range(len(prompts))]
 
 
-def _outlined(answer: Answer, slide: Slide, finish: Finish) -> tuple[Outlined, ...]:
+def outlined(answer: Answer, slide: Slide, finish: Finish) -> tuple[Outlined, ...]:
+    """The candidates of an answer, cleaned up and simplified."""
     made = []
     for candidate in answer.candidates:
         found = mask_of(candidate, slide.size)

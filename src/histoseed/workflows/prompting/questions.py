@@ -37,7 +37,7 @@ def read_objects(path: Path, size: tuple[int, int]) -> tuple[Instances, list[str
         size: Width and height of the slide, for formats that do not state it.
 
     Raises:
-        InputError: no such file, no format fits, several images, or no object.
+        InputError: no such file, no format fits, several images, a picture of another size, or no object.
         AnnotationError: a damaged file.
     """
     settings = read_settings()
@@ -46,7 +46,11 @@ def read_objects(path: Path, size: tuple[int, int]) -> tuple[Instances, list[str
     if len(images) != 1:
         what = f"The file holds {counted(len(images), 'image')}."
         raise InputError(what, where=path, fix="Give the objects of one image.")
-    objects = images[0].instances
+    stated, objects = images[0].size, images[0].instances
+    if stated is not None and tuple(stated) != tuple(size):
+        what = f"The file is of a picture of {stated[0]} x {stated[1]} pixels, and the slide has {size[0]} x {size[1]}."
+        fix = "Give the objects of this slide, in its level-0 pixels."
+        raise InputError(what, where=path, fix=fix)
     if not len(objects):
         raise InputError("The file holds no object.", where=path, fix="Draw boxes, points or crude outlines first.")
     if len(objects) > settings.max_prompts:
