@@ -18,7 +18,7 @@ from histoseed.prompting import MaskPrompt, Prompt, Window
 from histoseed.prompting.roi.card import HeadEntry, RoiCard
 from histoseed.prompting.roi.model import RoiPrompter, new_head
 from histoseed.prompting.sam import load_promptable
-from histoseed.prompting.trainable import TrainablePromptable, share_of_cells
+from histoseed.prompting.trainable import TrainablePromptable, share_of_cells, share_of_rectangle
 from histoseed.segmenters import load_segmenter
 
 WINDOW = Window(Region(500.0, 100.0, 300.0, 200.0), (200, 300))
@@ -138,6 +138,15 @@ def test_shares_of_cells_add_up_to_the_area(
     assert share.sum() * width * height / rows / columns == pytest.approx(area, abs=1e-3)
     assert share.min() >= 0
     assert share.max() <= 1 + 1e-6
+
+
+@given(st.floats(-8, 8), st.floats(-8, 8), st.floats(1, 30), st.floats(1, 30), st.integers(1, 9), st.integers(1, 9))
+def test_the_share_of_a_rectangle_is_that_of_a_full_mask(
+    x: float, y: float, width: float, height: float, rows: int, columns: int
+) -> None:
+    whole, cells = Region(0, 0, 20, 12), Region(x, y, width, height)
+    full = share_of_cells(np.ones((12, 20), bool), whole, cells, (rows, columns))
+    np.testing.assert_allclose(share_of_rectangle(whole, cells, (rows, columns)), full, atol=1e-6)
 
 
 def test_cells_that_are_pixels_have_the_mask_itself() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ import pytest
 import torch
 
 from fixtures import tiny_sam as tiny
+from histoseed.encoders import get_card
 from histoseed.errors import HistoseedError, InputError, ModelError, OutputError
 from histoseed.geometry import Region
 from histoseed.prompting import Prompt, Window
+from histoseed.prompting.fusion import load_fused
+from histoseed.prompting.methods import prepare_promptable
 from histoseed.prompting.sam import load_promptable
-from histoseed.prompting.storage import load_trained_sam, read_trained_card
+from histoseed.prompting.storage import load_trained_sam, read_trained_card, write_trained_sam
+from histoseed.segmenters.methods import MethodOptions
 from histoseed.workflows.adaptation.prompted import adapt_prompts, prompted_plan
 from histoseed.workflows.prompting.models import load_prompt_model
 
@@ -54,6 +59,7 @@ def test_a_sam_is_trained_stored_and_loaded(discs: Path, tmp_path: Path, name: s
     assert (written.task, written.kind, written.method.name) == ("prompt", "sam", method)
     assert written.data[0].instances == 3
     assert written.sam.stored
+    assert (written.licence, written.commercial, model.name) == ("apache-2.0", "yes", f"{name} adapted to discs")
     before = answers(load_promptable(card, weights="random"))
     after, again = answers(model), answers(load_prompt_model(out, dtype="float32"))
     for one, two, three in zip(before, after, again, strict=True):
@@ -123,9 +129,33 @@ def test_a_fused_model_is_trained_stored_and_loaded(discs: Path, tmp_path: Path,
     stored = read_trained_card(out)
     assert stored.fusion is not None
     assert stored.fusion.name == fusion
+    assert stored.licence == "sam-vit-b: apache-2.0; bundled: Apache-2.0 (together: commercial use allowed)"
+    assert model.name == "sam-vit-b+" + fusion + "+bundled adapted to discs"
     for one, two in zip(answers(model), answers(load_prompt_model(out, dtype="float32")), strict=True):
         np.testing.assert_array_equal(one, two)
     assert model.fusion is not None
+
+
+def test_a_histology_encoder_with_a_card_of_its_own_is_stored_with_its_licence(tmp_path: Path) -> None:
+    card = replace(
+        get_card("timm:resnet18"), name="lab-encoder", hub_id=None, native_size=96, licence="CC-BY-NC-4.0",
+        commercial="no",
+    )  # fmt: skip
+    model = load_fused(tiny.tiny_card("sam-vit-b"), card, "concat", tiles=1, sam_weights="random",
+                       histology_weights="random")  # fmt: skip
+    prepare_promptable(model, MethodOptions())
+    written = write_trained_sam(model, tmp_path, method=MethodOptions(), facts={"name": "mine"})
+    assert (written.commercial, str(written.licence)[-27:]) == ("no", "(together: no commercial use)"[-27:])
+    again: Any = load_trained_sam(tmp_path)
+    assert again.name == "mine"
+    assert again.histology.tile == 96  # not the size of the registered architecture
+    for one, two in zip(answers(model), answers(again), strict=True):
+        np.testing.assert_array_equal(one, two)
+    content = json.loads((tmp_path / "model.json").read_text())
+    content["fusion"]["encoder"]["colour"] = "red"
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="lab-encoder"):
+        load_trained_sam(tmp_path)
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(discs: Path, tmp_path: Path) -> None:
@@ -179,7 +209,7 @@ def test_parts_never_share_a_group(discs: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"method": "bitfit"}, "no method 'bitfit'"),
+        ({"method": "bitfit"}, "not trained by 'bitfit'"),
         ({"method": "lora"}, "LoRA can update"),
         ({"prompts": "5neg"}, "never says where"),
         ({"shares": (0.7, 0.2, 0.2)}, "not the shares"),
@@ -187,8 +217,11 @@ def test_parts_never_share_a_group(discs: Path, tmp_path: Path) -> None:
         ({"max_objects": 0}, "teach nothing"),
         ({"encoder": "sam-vit-x"}, "no promptable model"),
         ({"histology": "uni"}, "joined in by a fusion"),
+        ({"epochs": 1}, "two ways to say how long"),
+        ({"shares": (0.7, 0.3, 0.0), "validation": "within"}, "what is kept apart"),
+        ({"encoder": "tiny-sam", "method": "lora", "method_options": {"dropout": 0.1}}, "nothing can be dropped"),
         ({"fusion": "concat"}, "Add --histology"),
-        ({"epochs": 0}, "must be positive"),
+        ({"epochs": 0, "steps": None}, "must be positive"),
         ({"method_options": {"ranks": 2}}, "--set method.ranks"),
     ],
 )

@@ -175,6 +175,7 @@ def test_usability_before_and_after_the_clean_up(tmp_path):
     assert set(plain) == {USABILITY, PUBLISHED_USABILITY}
     assert plain[USABILITY]["components"] == (2, 2)
     assert cleaned[USABILITY]["components"] == (2, 1)
+    assert cleaned[USABILITY]["size_retention"][0] == 1.0  # of the answer as it came
     assert cleaned[USABILITY]["size_retention"][1] == pytest.approx(896 / 901)  # a disc does not reach into corners
     assert not found[0].rules
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,20 @@ from typing import Any
 from histoseed.inference.executors import Outcome
 from histoseed.inference.executors.outcome import read_outcome
 
-__all__ = ["failed_runs", "is_done", "outcomes_of", "waiting_runs"]
+__all__ = ["failed_runs", "is_done", "outcomes_of", "unplaced", "waiting_runs"]
+
+_PART = r"[^\s/'\"`,;:()\[\]]+"
+_PATH = re.compile(rf"(?<![\w./~-])~?/(?:{_PART}/)*({_PART})")
+"""An absolute path, and its last part."""
+
+
+def unplaced(text: str) -> str:
+    """A message without the places of the machine that it is from: pages are published.
+
+    >>> unplaced("There is no data set 'a' in /mnt/data/sets or plans, see https://a.org/b: Fix: /home/me/x.png.")
+    "There is no data set 'a' in sets or plans, see https://a.org/b: Fix: x.png."
+    """
+    return _PATH.sub(r"\1", text)
 
 
 def outcomes_of(folder: Path, planned: Mapping[str, Any]) -> dict[str, Outcome]:

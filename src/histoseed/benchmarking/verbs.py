@@ -17,7 +17,7 @@ from histoseed.benchmarking.prompted.estimate import estimate_prompts
 from histoseed.benchmarking.prompted.expand import expand_prompts
 from histoseed.benchmarking.prompted.plan import PromptPlan, read_prompt_plan, task_of
 from histoseed.benchmarking.results import check_results, open_results, read_planned, write_planned
-from histoseed.benchmarking.states import failed_runs, is_done, outcomes_of, waiting_runs
+from histoseed.benchmarking.states import failed_runs, is_done, outcomes_of, unplaced, waiting_runs
 from histoseed.errors import InputError
 from histoseed.inference.executors import Outcome, Unit, make_executor
 from histoseed.inference.executors.outcome import read_outcome
@@ -187,10 +187,11 @@ def report_benchmark(
     planned = read_planned(folder, name)
     known = outcomes_of(folder, planned)
     rows = [known[run["unit"].key].result for run in planned["runs"] if is_done(run, known)]
-    failed = failed_runs(planned, known)
+    failed = [{**row, "error": unplaced(row["error"])} for row in failed_runs(planned, known)]
+    missing = [{**row, "why": unplaced(row["why"])} for row in (*planned["missing"], *waiting_runs(planned, known))]
     target = folder / f"report-{name}" if page is None else Path(page)
     made = write_report(
-        rows, failed=failed, missing=[*planned["missing"], *waiting_runs(planned, known)],
+        rows, failed=failed, missing=missing,
         plan={**planned["plan"], **titles},  # as they stand in the file now
         out=target, overwrite=overwrite,
     )  # fmt: skip

@@ -362,7 +362,8 @@ def adapt(
             "--stain": stain, "--balance": balance, "--start-share": start_share, "--checkpointing": checkpointing,
         }  # fmt: skip
         common = {
-            "encoder": encoder or "bundled", "weights": weights, "patches": patches, "seed": seed, "mpp": mpp,
+            "encoder": "bundled" if encoder is None else encoder,
+            "weights": weights, "patches": patches, "seed": seed, "mpp": mpp,
             "method": None if method is None else method.value, "method_options": chosen["method"], "steps": steps,
             "batch": batch, "learning_rate": learning_rate, "validation": validation.value, "name": name,
             "device": device, "dtype": dtype, "overwrite": overwrite,
@@ -376,7 +377,7 @@ def adapt(
     if start is not None and encoder is not None:
         fix = "Leave one of them out: the start brings its encoder."
         raise InputError("An encoder is named beside a start.", where=f"--encoder {encoder}", fix=fix)
-    encoder = encoder or "bundled"
+    encoder = "bundled" if encoder is None else encoder
     with output.progress() as progress:
         run_adapt(
             dataset, out=out, task=cast("Task | None", None if task is None else task.value),

@@ -25,11 +25,14 @@ def prepare_promptable(model: TrainablePromptable, options: MethodOptions, *, se
         seed: Of the weights that ``lora`` adds.
 
     Raises:
-        InputError: another method, or one that this encoder does not allow.
+        InputError: another method, one that this encoder does not allow, or dropout.
     """
     if options.name not in PROMPT_METHODS:
         fix = f"Use one of {', '.join(PROMPT_METHODS)}."
         raise InputError(f"A promptable model is not trained by {options.name!r}.", where="--method", fix=fix)
+    if options.name == "lora" and options.dropout:
+        what = "A promptable model trains as it answers, so that nothing can be dropped out."
+        raise InputError(what, where=f"--set method.dropout={options.dropout:g}", fix="Leave it out.")
     parts = model.parts()
     network = getattr(model, "network", None)
     if isinstance(network, nn.Module):  # what belongs to neither part: codes of places, a histology encoder

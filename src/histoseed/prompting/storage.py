@@ -6,25 +6,25 @@ model of the SAM family. Of weights that a hub has, only what was trained is sto
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 from safetensors.torch import save
 
 from histoseed._version import __version__
-from histoseed.errors import ModelError
 from histoseed.files import sha256_of, write_bytes, write_json
+from histoseed.licences import Commercial, combined_licence, most_restrictive
+from histoseed.prompting.folders import card_from_facts, put_tensors, read_prompt_folder
 from histoseed.prompting.fusion.entry import FusionEntry, from_entry, histology_tensors, to_entry
 from histoseed.prompting.fusion.model import FusedSam
 from histoseed.prompting.methods import prepare_promptable
 from histoseed.prompting.sam.cards import PromptableCard
 from histoseed.prompting.sam.loading import load_promptable
 from histoseed.segmenters import TrainingData
+from histoseed.segmenters.card import EncoderEntry
 from histoseed.segmenters.entries import Frozen
 from histoseed.segmenters.methods import MethodOptions
 from histoseed.segmenters.model import CARD, WEIGHTS, read_weights
@@ -32,7 +32,7 @@ from histoseed.segmenters.model import CARD, WEIGHTS, read_weights
 if TYPE_CHECKING:
     from histoseed.prompting.sam.model import Precision, SamPromptable
 
-__all__ = ["SamEntry", "TrainedSamCard", "load_trained_sam", "read_kind", "read_trained_card", "write_trained_sam"]
+__all__ = ["SamEntry", "TrainedSamCard", "load_trained_sam", "read_trained_card", "write_trained_sam"]
 
 FORMAT_VERSION = 1
 """Version of the folder; a newer one is refused."""
@@ -60,6 +60,10 @@ class TrainedSamCard(Frozen):
     Args:
         format_version: See :data:`FORMAT_VERSION`.
         histoseed: Version of the library that wrote it.
+        name: How people call it.
+        licence: Of the weights that it was made from, both where a histology encoder is joined in; what the data allow
+            stands with them.
+        commercial: Whether all of them allow commercial use.
         sam: What the training began with.
         fusion: How features of a histology encoder are joined in; None where there is none.
         method: What of the image encoder trained.
@@ -75,6 +79,7 @@ class TrainedSamCard(Frozen):
     kind: Literal["sam"] = "sam"
     name: str
     licence: str | None = None
+    commercial: Commercial = "unknown"
     sam: SamEntry
     fusion: FusionEntry | None = None
     method: MethodOptions = MethodOptions()
@@ -104,8 +109,11 @@ def write_trained_sam(
     state = {key: value.detach().cpu().contiguous() for key, value in state.items()}
     write_bytes(folder / WEIGHTS, save(state, metadata={"format": "pt"}))
     entry = SamEntry(card=model.card.as_dict(), weights=model.weights, stored=stored)
+    joined = None if fused is None else to_entry(fused)
+    sources: list[PromptableCard | EncoderEntry] = [model.card, *([] if joined is None else [joined.histology])]
     card = TrainedSamCard(
-        sam=entry, licence=model.card.licence, fusion=None if fused is None else to_entry(fused), method=method,
+        sam=entry, licence=combined_licence([(one.name, one.licence) for one in sources]),
+        commercial=most_restrictive([one.commercial for one in sources]), fusion=joined, method=method,
         weights_sha256=sha256_of(folder / WEIGHTS), **facts,
     )  # fmt: skip
     write_json(folder / CARD, card.model_dump(mode="json"))
@@ -126,7 +134,7 @@ def load_trained_sam(folder: Path, *, device: str = "cpu", precision: Precision 
     """
     card = read_trained_card(folder)
     state = read_weights(folder, card.weights_sha256)
-    base = _card_of(card.sam.card, folder / CARD)
+    base = card_from_facts(PromptableCard, card.sam.card, folder / CARD)
     # Random weights are as good as any where all of them are replaced.
     weights = "random" if card.sam.stored else "hub"
     model = load_promptable(base, weights=weights, device=device, precision=precision)
@@ -134,28 +142,10 @@ def load_trained_sam(folder: Path, *, device: str = "cpu", precision: Precision 
         model = from_entry(card.fusion, model, state)
         state = {key: value for key, value in state.items() if not key.startswith(_HISTOLOGY)}
     prepare_promptable(model, card.method)
-    _put(model, state, folder / WEIGHTS, everything=card.sam.stored)
+    put_tensors(_stored(model, everything=card.sam.stored), state, folder / WEIGHTS)
     model.network.requires_grad_(requires_grad=False)
-    model.weights = card.sam.weights
+    model.weights, model.title = card.sam.weights, card.name
     return model
-
-
-def read_kind(folder: Path) -> str:
-    """What kind of promptable model stands in a folder.
-
-    Raises:
-        ModelError: none, or its card is damaged.
-    """
-    path = folder / CARD
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"The model card cannot be read ({error}).", where=path) from error
-    kind = content.get("kind") if isinstance(content, dict) and content.get("task") == "prompt" else None
-    if kind is None:
-        fix = "Use it with histoseed segment; histoseed prompt takes promptable models."
-        raise ModelError("This model answers no prompts.", where=path, fix=fix)
-    return str(kind)
 
 
 def read_trained_card(folder: Path) -> TrainedSamCard:
@@ -164,29 +154,7 @@ def read_trained_card(folder: Path) -> TrainedSamCard:
     Raises:
         ModelError: none stands there, it is damaged, or a newer histoseed wrote it.
     """
-    path = folder / CARD
-    read_kind(folder)
-    content = json.loads(path.read_text("utf-8"))
-    version = content.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        what = f"The model has format version {version}; this histoseed reads up to {FORMAT_VERSION}."
-        raise ModelError(what, where=path, fix="Update histoseed.")
-    try:
-        return TrainedSamCard.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ModelError(f"Field {'.'.join(map(str, first['loc']))}: {first['msg']}.", where=path) from error
-
-
-def _card_of(facts: Mapping[str, Any], path: Path) -> PromptableCard:
-    """The card of the first model, from its JSON values."""
-    try:
-        given: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()
-        }
-        return replace(PromptableCard(**given), build=facts["build"])
-    except (KeyError, TypeError) as error:
-        raise ModelError(f"The card of the first model does not fit ({error}).", where=path) from error
+    return read_prompt_folder(folder, TrainedSamCard, FORMAT_VERSION)
 
 
 def _stored(model: SamPromptable, *, everything: bool) -> dict[str, torch.Tensor]:
@@ -202,16 +170,3 @@ def _stored(model: SamPromptable, *, everything: bool) -> dict[str, torch.Tensor
     # By identity: the codes of places have two names in the network.
     fixed = {id(v): (f"fixed.{k}", v) for k, v in rest.items() if id(v) not in known and not k.startswith(_HISTOLOGY)}
     return head | encoder | dict(fixed.values())
-
-
-@torch.no_grad()
-def _put(model: SamPromptable, state: Mapping[str, torch.Tensor], path: Path, *, everything: bool) -> None:
-    own = _stored(model, everything=everything)
-    wrong = sorted(
-        k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape
-    )
-    if wrong:
-        what = f"{len(wrong)} tensors do not fit the card (first: {wrong[0]})."
-        raise ModelError(what, where=path, fix="Use the model.json that was written together with these weights.")
-    for key, tensor in own.items():
-        tensor.copy_(state[key])

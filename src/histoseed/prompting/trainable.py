@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["Asked", "Parts", "TrainablePromptable", "share_of_cells"]
+__all__ = ["Asked", "Parts", "TrainablePromptable", "share_of_cells", "share_of_rectangle"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +126,22 @@ def share_of_cells(
     down, rows = _overlap(cells.y - region.y, cells.height, shape[0], height / region.height, height)
     across, columns = _overlap(cells.x - region.x, cells.width, shape[1], width / region.width, width)
     return np.asarray(rows @ mask[down, across].astype(np.float64) @ columns.T, np.float32)
+
+
+def share_of_rectangle(rectangle: Region, cells: Region, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """How much of every cell of a model's logits a rectangle covers.
+
+    Args:
+        rectangle: Level-0 pixels.
+        cells: As of :func:`share_of_cells`.
+        shape: As of :func:`share_of_cells`.
+
+    >>> share_of_rectangle(Region(1, 0, 2, 2), Region(0, 0, 4, 2), (1, 2)).tolist()
+    [[0.5, 0.5]]
+    """
+    _, rows = _overlap(cells.y - rectangle.y, cells.height, shape[0], 1 / rectangle.height, 1)
+    _, columns = _overlap(cells.x - rectangle.x, cells.width, shape[1], 1 / rectangle.width, 1)
+    return np.asarray(rows.sum(1)[:, None] * columns.sum(1), np.float32)
 
 
 def _overlap(

@@ -7,9 +7,9 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-__all__ = ["Interrupts"]
+__all__ = ["Interrupts", "Stepped", "run_steps"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -56,3 +56,43 @@ class Interrupts:
             self._came = (number, frame)
         else:
             self._before[number](number, frame)
+
+
+class Stepped(Protocol):
+    """What changes in a training from step to step."""
+
+    step: int
+    unmeasured: bool
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+
+
+def run_steps(
+    state: Stepped,
+    total: int,
+    interrupts: Interrupts,
+    *,
+    take_step: Callable[[int], None],
+    look_back: Callable[[], None],
+) -> None:
+    """All steps that are left; an interruption keeps the checkpoint of the last whole one.
+
+    Args:
+        state: Its ``step`` is the number of steps that were taken.
+        total: Steps of the whole training.
+        interrupts: Holds back what comes while the checkpoint is written.
+        take_step: Takes the step of a number, counted from 0.
+        look_back: Measures the step that was taken, tells it, keeps regular checkpoints.
+    """
+    with interrupts:
+        try:
+            if state.unmeasured:  # the interruption came while the last step was looked at
+                look_back()
+            for step in range(state.step, total):
+                take_step(step)
+                look_back()
+        except KeyboardInterrupt:
+            with interrupts.held():
+                state.save()
+            raise

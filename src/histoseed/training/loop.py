@@ -28,7 +28,7 @@ from histoseed.training.augment import augment
 from histoseed.training.balance import draw_index, picture_weights
 from histoseed.training.checkpoints import read_checkpoint, write_checkpoint
 from histoseed.training.crops import Crop, Picture, draw_crop
-from histoseed.training.interrupts import Interrupts
+from histoseed.training.interrupts import Interrupts, run_steps
 from histoseed.training.measuring import Gauge
 from histoseed.training.plan import TrainingPlan
 from histoseed.training.quality import quality_of
@@ -113,17 +113,7 @@ def train(
         row |= {"learning_rate": plan.rate(step), quality.key: None}
         state.take(step, row)
 
-    with interrupts:
-        try:
-            if state.unmeasured:  # the interruption came while the last step was looked at
-                look_back()
-            for step in range(state.step, plan.steps):
-                take_step(step)
-                look_back()
-        except KeyboardInterrupt:
-            with interrupts.held():
-                state.save()
-            raise
+    run_steps(state, plan.steps, interrupts, take_step=take_step, look_back=look_back)
     state.finish()
     model.eval()
     return state.history

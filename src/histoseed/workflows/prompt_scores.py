@@ -193,6 +193,7 @@ def score_prompts(
     chosen = [objects_to_score(one, every=every, max_objects=max_objects, seed=drawn) for one in sets]
     answerer = load_prompt_model(model, device=device, dtype=dtype) if isinstance(model, Path | str) else model
     how = Asking(seed=seed, shared=shared_windows, raw=shapes, rules=rules)
+    mark = answerer.fingerprint  # computed when first asked for, which must not count as time of the first window
     scores = tuple(ConditionScores(condition) for condition in asked)
     told = progress or Silent()
     told.start(sum(map(len, chosen)), "patches", "Asking for objects")
@@ -207,7 +208,7 @@ def score_prompts(
     told.done()
     groups = {group for one in scores for group in one.answers.rows.group.tolist()}
     facts = {
-        "model": answerer.name, "fingerprint": answerer.fingerprint, "datasets": [data.name for data in sets],
+        "model": answerer.name, "fingerprint": mark, "datasets": [data.name for data in sets],
         "split": split, "objects": count, "groups": len(groups), "seed": seed, "shared_windows": shared_windows,
     }  # fmt: skip
     return PromptScores(scores, facts)
@@ -286,7 +287,7 @@ def _add(scores: ConditionScores, answered: Answered, data_set: str, group: str,
             scores.sides.append(max(seen.window.shape))
     if answered.raw is not None and answered.raw.any():
         for protocol in (USABILITY, PUBLISHED_USABILITY):
-            before = usability(answered.raw, reference=answered.truth, mpp=mpp, protocol=protocol)
+            before = usability(answered.raw, reference=answered.raw, mpp=mpp, protocol=protocol)
             after = usability(answered.candidates[0], reference=answered.raw, mpp=mpp, protocol=protocol)
             scores.shapes.append((before, after))
 

@@ -150,6 +150,10 @@ def test_published_rows_stand_before_ours_of_the_same_condition():
 def test_conditions_are_told_apart_however_they_are_written():
     table = score_table(experiment(made.result(prompts="1neg+box"), made.result(prompts="pos + box")))
     assert {row[0] for row in table.rows if row[2] == "here"} == {"box+1neg", "box+1pos"}
+    for prompts in ("all", "box+5pos+5neg+mask:loose", "box+5pos+5neg+mask:published-loose"):
+        tuned = made.result(dataclasses.replace(made.TUNED, prompts=prompts))
+        rows = score_table(experiment(tuned, plan="training_prompts")).rows
+        assert [row[2] for row in rows if row[0] == "all"][:3] == ["Rapid Cytomine", "Rapid Cytomine", "here"]
     mask = experiment(made.result(prompts="mask:scribble", shift="0um"), plan="mask_shift")
     assert [(row[:2], row[3]) for row in score_table(mask).rows] == [
         (["mask:scribble", "0"], "Rapid Cytomine"), (["mask:scribble", "0"], "here"),
@@ -246,6 +250,8 @@ def test_times_of_one_model_are_one_row():
     table = time_table(experiment(dataclasses.replace(results[0], timing=slow), *results[1:]))
     assert table.rows == [["bundled", "here", "41 ms", "7.1 ms", "512 px", "3.2", "cpu, 1 thread"]]
     assert time_table(experiment(dataclasses.replace(made.result(), timing=None))) is None
+    again = dataclasses.replace(made.result(recirculate=2), timing=slow)
+    assert time_table(experiment(*results, again)).rows == table.rows
     sizes = time_table(experiment(plan="encoder_sizes"))
     assert ["SAM ViT-H, processor", "micro-sam", "5.07 s", None, None, None, None] in sizes.rows
 

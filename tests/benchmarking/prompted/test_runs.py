@@ -2,9 +2,12 @@
 
 import json
 
+import polars as pl
 import pytest
 
 from histoseed.benchmarking import plan_benchmark, report_benchmark, run_benchmark
+from histoseed.benchmarking.arms import Places
+from histoseed.benchmarking.prompted import units
 from histoseed.benchmarking.prompted.expand import expand_prompts
 from histoseed.benchmarking.prompted.plan import read_prompt_plan
 from histoseed.benchmarking.prompted.results import PromptResult
@@ -113,6 +116,88 @@ def test_a_training_never_sees_what_is_scored(data, write):
     assert taught["data"]["name"] == "discs"
 
 
+def test_one_data_set_under_two_names_is_not_trained_on_and_scored(data, write):
+    plan = write('name = "typed"', 'name = "twin"\npath = "discs"')
+    made = expand_prompts(read_prompt_plan(plan), data)
+    assert [run.arm.method for run in made.runs] == [None]
+    (missing,) = made.missing
+    assert missing.why == "discs and twin are one data set: what is trained on would be scored."
+
+
+def test_data_sets_have_the_names_and_resolutions_of_the_plan(data, write):
+    for folder in ("discs", "typed"):
+        table = data / folder / "patches.parquet"
+        rows = pl.read_parquet(table)
+        first = pl.when(pl.col("patch_id") == "p0")  # of one picture the resolution is known
+        unknown = first.then("mpp_source").otherwise(pl.lit("unknown"))
+        rows.with_columns(mpp=first.then("mpp"), mpp_source=unknown).write_parquet(table)
+    plan = write('name = "discs"', 'name = "one"\npath = "discs"\nmpp = 0.5')
+    plan.write_text(plan.read_text().replace('name = "typed"', 'name = "two"\npath = "typed"\nmpp = 0.25'))
+    made = expand_prompts(read_prompt_plan(write_arms(plan)), data)
+    assert not made.missing
+    told = made.runs[0].unit.arguments["datasets"]
+    one, two = (units._data(Places(data, made.places), entry["data"]) for entry in told)
+    assert (one.name, two.name) == ("one", "two")
+    assert (one.patch("p0").mpp, one.patch("p1").mpp, two.patch("p1").mpp) == (1.0, 0.5, 0.25)
+    assert (units._common_mpp(told), units._common_mpp(told[:1])) == (None, 0.5)
+
+
+def write_arms(plan):
+    """The plan without a training."""
+    plan.write_text(plan.read_text().replace('method = ["none", "frozen"]\ntrain = "discs"\nloss = "bce"\n', ""))
+    return plan
+
+
+def test_without_a_validation_share_everything_else_trains(data, write, monkeypatch, tmp_path):
+    """Also with the published recipe, which would keep 30 % of it apart by itself."""
+    asked = {}
+
+    class Stop(Exception):
+        pass
+
+    def adapt(parts, **how):
+        asked.update(how)
+        raise Stop
+
+    monkeypatch.setattr(units, "adapt_prompts", adapt)
+    (unit,) = expand_prompts(
+        read_prompt_plan(write("steps = 2", 'steps = 2\nrecipe = "published"')), data
+    ).models.values()
+    (tmp_path / "places.json").write_text(
+        json.dumps({one["data"]["fingerprint"]: str(data / "discs") for one in unit.arguments["datasets"]})
+    )
+    with pytest.raises(Stop):
+        units.fine_tune(tmp_path, **unit.arguments)
+    assert asked["preset"] == "published"
+    assert asked["shares"] == (1.0, 0.0, 0.0)
+
+
+def test_pages_hold_no_place_of_this_machine(data, write, tmp_path):
+    plan, out = (
+        write('name = "typed"\nscored = "all"', 'name = "typed"\nscored = "all"\n\n[[datasets]]\nname = "nowhere"'),
+        tmp_path / "out",
+    )
+    plan.write_text(
+        write_arms(plan)
+        .read_text()
+        .replace(
+            'model = "tiny-sam"',
+            'model = "tiny-sam"\ntests = "typed"\n\n[[arms]]\nmodel = ["tiny-sam", "/mnt/models/mine"]',
+        )
+    )
+    for path in (data / "typed" / "images").iterdir():
+        path.write_bytes(b"no picture")
+    (failed,) = run_benchmark(plan, data=data, out=out)["failed"]
+    assert str(data) in failed["error"]
+    page = report_benchmark(plan, out=out, page=tmp_path / "page")
+    assert (page["failed"], page["missing"]) == (1, 2)
+    for name in ("index.html", "report.md", "report.json", "results.csv"):
+        text = (tmp_path / "page" / name).read_text()
+        assert str(tmp_path) not in text
+        assert "/mnt/models" not in text
+    assert "There is no 'mine'" in (tmp_path / "page" / "report.json").read_text()
+
+
 def test_what_lacks_is_named_with_how_to_get_it(data, write):
     plan = write('model = "tiny-sam"', 'model = ["tiny-sam", "sam-vit-b", "sam3"]')
     found = plan_benchmark(plan, data=data, measure_seconds=0)
@@ -135,8 +220,8 @@ def test_fused_models_are_arms(data, write):
     )
     found = plan_benchmark(plan, data=data, measure_seconds=0)
     assert [row["label"].split(", loss")[0] for row in found["arms"]] == [
-        "tiny-sam (random), frozen on discs (1 patches)", "tiny-sam (random), frozen on discs",
-        "tiny-sam (random), concat with bundled, frozen on discs (1 patches)",
+        "tiny-sam (random), frozen on discs (1 patch)", "tiny-sam (random), frozen on discs",
+        "tiny-sam (random), concat with bundled, frozen on discs (1 patch)",
         "tiny-sam (random), concat with bundled, frozen on discs",
     ]  # fmt: skip
     assert {one["arm"]["histology"] for one in found["missing"]} == {"uni"}

@@ -114,6 +114,12 @@ def test_wrong_pictures_and_embeddings_are_refused(model: RoiPrompter, segmenter
     other = RoiPrompter(segmenter, new_head(segmenter, model.card), model.card)
     with pytest.raises(ModelError, match="another model"):
         other.predict(model.embed(image, WINDOW), PROMPTS)
+    seen = other.embed(image, WINDOW)
+    assert other.predict(seen, PROMPTS)
+    with torch.no_grad():  # as a training does
+        next(other.head.compress.parameters()).add_(1)
+    with pytest.raises(ModelError, match="another model"):
+        other.predict(seen, PROMPTS)
 
 
 def test_saved_and_loaded(model: RoiPrompter, segmenter: Segmenter, image: np.ndarray, tmp_path: Path) -> None:

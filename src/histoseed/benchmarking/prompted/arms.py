@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from histoseed.benchmarking.arms import Places
+from histoseed.wording import counted
 
 if TYPE_CHECKING:
     from histoseed.prompting import PromptableModel
@@ -69,7 +70,7 @@ class PromptArm:
         words = [self.model + (f" ({self.weights})" if self.weights in {"random", "file"} else "")]
         words += [f"{self.fusion} with {self.histology}"] if self.fusion else []
         if self.method is not None:
-            some = "" if self.patches == "all" else f" ({self.patches} patches)"
+            some = f" ({counted(self.patches, 'patch')})" if isinstance(self.patches, int) else ""
             words.append(f"{self.method} on {' + '.join(self.train)}{some}")
             words += [f"{name} {self.training[name]}" for name in ("prompts", "loss") if name in self.training]
         return ", ".join(words)

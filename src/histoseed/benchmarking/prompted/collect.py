@@ -13,7 +13,7 @@ from histoseed.benchmarking.prompted.plan import read_presets, task_of
 from histoseed.benchmarking.prompted.report.experiments import Experiment
 from histoseed.benchmarking.prompted.results import PromptResult
 from histoseed.benchmarking.results import read_planned
-from histoseed.benchmarking.states import failed_runs, is_done, outcomes_of, waiting_runs
+from histoseed.benchmarking.states import failed_runs, is_done, outcomes_of, unplaced, waiting_runs
 from histoseed.errors import InputError
 from histoseed.toml_files import read_toml
 
@@ -87,8 +87,10 @@ def _experiment(
         description=" ".join(filter(None, (table.get("description"), own.get("description")))),
         preset=preset or "",
         results=results,
-        failed=[{"what": f"{row['label']}: {row['dataset']}", "error": row["error"]} for row in failed],
-        missing=[{"what": _words(row), "why": row["why"]} for row in (*planned["missing"], *waiting)],
+        failed=[{"what": f"{row['label']}: {row['dataset']}", "error": unplaced(row["error"])} for row in failed],
+        missing=[
+            {"what": unplaced(_words(row)), "why": unplaced(row["why"])} for row in (*planned["missing"], *waiting)
+        ],
     )
 
 

@@ -143,6 +143,10 @@ def _runs(  # noqa: PLR0917 - one caller
             lacking(arm.facts, f"{name}: {one}", None)
             return
         there[name] = one
+    twin = _twin(arm.train, tests, there)
+    if twin is not None:
+        lacking(arm.facts, f"{twin[0]} and {twin[1]} are one data set: what is trained on would be scored.", None)
+        return
     taught, scored = [there[name].arguments for name in arm.train], [there[name] for name in tests]
     for seed in range(seeds):
         model = _model(plan, arm, taught, seed, needs)
@@ -153,6 +157,13 @@ def _runs(  # noqa: PLR0917 - one caller
         }  # fmt: skip
         budget = {"unit": "objects", "asked": sum(one.objects for one in scored)}
         yield Run(Unit.of(score_prompted, arguments, needs=needs), arm, named, budget, model)
+
+
+def _twin(train: Sequence[str], tests: Sequence[str], there: Mapping[str, _Found]) -> tuple[str, str] | None:
+    """A data set that is trained on and one that is scored, which are the same under two names."""
+    marks = {name: there[name].arguments["data"]["fingerprint"] for name in (*train, *tests)}
+    pairs = itertools.product(train, tests)
+    return next((pair for pair in pairs if pair[0] != pair[1] and marks[pair[0]] == marks[pair[1]]), None)
 
 
 def _model(

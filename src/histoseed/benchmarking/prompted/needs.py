@@ -41,7 +41,9 @@ def prompt_arm(
         fusion = _fusion(entry, choice, places, roots)
     except HistoseedError as error:
         raise Why(str(error)) from error
-    told: dict[str, Any] = {"model": choice["model"], "weights": weights, "file": mark, **fusion}
+    # What lies elsewhere on every machine is told by its name; its fingerprint says which it is.
+    name = Path(choice["model"]).name if Path(choice["model"]).is_absolute() else choice["model"]
+    told: dict[str, Any] = {"model": name, "weights": weights, "file": mark, **fusion}
     if choice["method"] != "none":
         told |= {
             "method": choice["method"], "train": tuple(sorted(choice["train"].split("+"))),

@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from histoseed.benchmarking.arms import Places
 from histoseed.benchmarking.measuring import Measured
@@ -58,10 +61,10 @@ def fine_tune(
     out = folder / "models" / key
     if (out / "model.json").is_file():  # finished, and killed before its record was written
         shutil.rmtree(out)
+    # Said also where nothing is kept apart: a recipe would deal shares out of its own, and leave some of it unused.
     how = {
-        "seed": seed, "mpp": datasets[0]["data"]["mpp"], "name": chosen.label,
-        "shares": (1 - validation_share, validation_share, 0.0) if validation_share else None,
-        **training_options(chosen, places),
+        "seed": seed, "mpp": _common_mpp(datasets), "name": chosen.label,
+        "shares": (1 - validation_share, validation_share, 0.0), **training_options(chosen, places),
     }  # fmt: skip
     with Measured() as took:
         try:
@@ -106,7 +109,7 @@ def score_prompted(
         found = score_prompts(
             sets, answerer, conditions=[Condition(**condition) for condition in conditions], every=scoring["every"],
             max_objects=scoring["objects"], shared_windows=scoring["windows"] == "shared", rules=scoring["rules"],
-            shapes=scoring["shapes"], mpp=datasets[0]["data"]["mpp"], seed=seed, draw=scoring["split_seed"],
+            shapes=scoring["shapes"], mpp=_common_mpp(datasets), seed=seed, draw=scoring["split_seed"],
         )  # fmt: skip
     run = RunFacts(
         arm=chosen, model=answerer, trained=trained, seed=seed, resamples=scoring["resamples"], device=device,
@@ -114,7 +117,7 @@ def score_prompted(
     )  # fmt: skip
     rows = []
     for one in found.conditions:
-        cases = draw_cases(sets, one, folder, seed=seed, mpp=datasets[0]["data"]["mpp"]) if scoring["cases"] else ()
+        cases = draw_cases(sets, one, folder, seed=seed, mpp=_common_mpp(datasets)) if scoring["cases"] else ()
         rows.append(result_of(one, found, run, cases).as_json())
     return rows
 
@@ -124,7 +127,7 @@ def _arm(fields: Mapping[str, Any]) -> PromptArm:
 
 
 def _data(places: Places, told: Mapping[str, Any]) -> Dataset:
-    """A data set with the classes of the plan.
+    """A data set with the name, the classes and, where its pictures state none, the resolution of the plan.
 
     Raises:
         DatasetError: it has been changed since the run was planned.
@@ -134,7 +137,16 @@ def _data(places: Places, told: Mapping[str, Any]) -> Dataset:
     if fingerprint(path) != told["fingerprint"]:
         fix = "Run the plan again; changed data are new runs."
         raise DatasetError("The data set has been changed since the run was planned.", where=path, fix=fix)
-    return with_classes(data, told)
+    own = pl.col("image").str.starts_with("images/")  # an area of a slide is read at the resolution of the slide
+    assumed = pl.when(own).then(pl.lit(told["mpp"], dtype=pl.Float64))
+    patches = data.patches.with_columns(mpp=pl.coalesce("mpp", assumed))
+    return with_classes(replace(data, info=replace(data.info, name=told["name"]), patches=patches), told)
+
+
+def _common_mpp(datasets: Sequence[Mapping[str, Any]]) -> float | None:
+    """The resolution to assume for areas of slides, if all data sets agree."""
+    told = {one["data"]["mpp"] for one in datasets}
+    return told.pop() if len(told) == 1 else None
 
 
 def _scored(places: Places, one: Mapping[str, Any]) -> Dataset:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import torch
 from pydantic import Field
 from torch import nn
 
-from histoseed.encoders.registry import get_card
+from histoseed.encoders import EncoderCard
 from histoseed.errors import ModelError
+from histoseed.prompting.folders import card_from_facts
 from histoseed.prompting.fusion.card import MOST_TILES, FusionCard, Kind, Start, Stride, Upsampling
 from histoseed.prompting.fusion.histology import Histology
 from histoseed.prompting.fusion.loading import histology_encoder
@@ -27,8 +28,9 @@ __all__ = ["FusionEntry", "from_entry", "histology_tensors", "to_entry"]
 class FusionEntry(Frozen):
     """The fusion's card, field by field, and the histology encoder.
 
-    ``digest`` is the SHA-256 of the histology encoder's weights. Those of a hub and the bundled ones are not stored;
-    they are fetched again and must be the same.
+    ``encoder`` is the histology encoder's :class:`~histoseed.encoders.EncoderCard`, field by field, so that a card of
+    one's own is loaded again as well. ``digest`` is the SHA-256 of its weights. Those of a hub and the bundled ones are
+    not stored; they are fetched again and must be the same.
     """
 
     name: str
@@ -41,6 +43,7 @@ class FusionEntry(Frozen):
     together: bool
     tiles: int | None = Field(ge=1, le=MOST_TILES)
     histology: EncoderEntry
+    encoder: dict[str, Any]
     digest: str
 
     def card(self) -> FusionCard:
@@ -58,7 +61,7 @@ def to_entry(model: FusedSam) -> FusionEntry:
         sha256=card.sha256, licence=card.licence, commercial=card.commercial,
     )  # fmt: skip
     facts = {key: value for key, value in model.fusion_card.as_dict().items() if key != "evidence"}
-    return FusionEntry(**facts, histology=histology, digest=_digest(encoder))
+    return FusionEntry(**facts, histology=histology, encoder=card.as_dict(), digest=_digest(encoder))
 
 
 def histology_tensors(model: FusedSam) -> dict[str, torch.Tensor]:
@@ -82,20 +85,19 @@ def from_entry(
     Raises:
         ModelError: the histology encoder's weights are not there, or not those it was trained with.
     """
-    named = get_card(entry.histology.name)
+    card = card_from_facts(EncoderCard, entry.encoder, f"histology encoder {entry.histology.name}")
     stored = {key.removeprefix("histology."): tensors[key] for key in tensors if key.startswith("histology.")}
     if entry.histology.stored:
-        encoder = histology_encoder(named, "random", 0, settings)
+        encoder = histology_encoder(card, "random", 0, settings)
         own = encoder.state_dict()
         if {key: value.shape for key, value in own.items()} != {key: value.shape for key, value in stored.items()}:
-            raise ModelError("The weights of its histology encoder are not in the file.", where=named.name)
+            raise ModelError("The weights of its histology encoder are not in the file.", where=card.name)
         encoder.load_state_dict(stored)
     else:
-        pinned = replace(named, revision=entry.histology.revision, sha256=entry.histology.sha256)
-        encoder = histology_encoder(pinned, entry.histology.weights, 0, settings)
+        encoder = histology_encoder(card, entry.histology.weights, 0, settings)
     if _digest(encoder) != entry.digest:
         what = "The histology encoder has other weights than those the model was trained with (sha256 differs)."
-        raise ModelError(what, where=named.name, fix="Get the weights that model.json names.")
+        raise ModelError(what, where=card.name, fix="Get the weights that model.json names.")
     return FusedSam(sam, Histology(encoder, entry.tiles), entry.card())
 
 

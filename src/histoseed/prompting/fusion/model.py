@@ -70,11 +70,8 @@ class FusedSam(SamPromptable):
 
     @property
     def name(self) -> str:
-        """Of SAM, the fusion and the histology encoder.
-
-        For example ``sam-vit-b+concat+uni``.
-        """
-        return f"{self.sam.name}+{self.fusion_card.name}+{self.histology.encoder.card.name}"
+        """That of its training, else of SAM, the fusion and the histology encoder: ``sam-vit-b+concat+uni``."""
+        return self.title or f"{self.sam.name}+{self.fusion_card.name}+{self.histology.encoder.card.name}"
 
     @property
     def histology(self) -> Histology:

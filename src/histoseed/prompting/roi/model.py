@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
@@ -80,6 +79,7 @@ class RoiPrompter:
         self.head = head.eval()
         self.card = card
         self.dtype = dtype
+        self._known: tuple[object, str] | None = None
 
     @property
     def name(self) -> str:
@@ -91,16 +91,23 @@ class RoiPrompter:
         """The windows it wants."""
         return WindowPolicy(**self.card.window.model_dump())
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """SHA-256 over the card, the segmenter's hash in it, and the head's weights."""
-        digest = hashlib.sha256(self.card.model_dump_json(exclude={"metrics", "name"}).encode())
+        """SHA-256 over the card, the segmenter's hash in it, and the head's weights as they are now."""
         trained = self.head.state_dict()
         if self.card.method is not None and self.card.method.name == "full":
             trained |= self.segmenter.state_dict()
+        # Counters of changes are cheap, hashes are not: a prompt must not wait for them.
+        now = (self.card, tuple((t.data_ptr(), t._version) for t in trained.values()))  # noqa: SLF001
+        if self._known is None or self._known[0] != now:
+            self._known = (now, self._digest(trained))
+        return self._known[1]
+
+    def _digest(self, trained: Mapping[str, torch.Tensor]) -> str:
+        digest = hashlib.sha256(self.card.model_dump_json(exclude={"metrics", "name"}).encode())
         for key, value in sorted(trained.items()):
             digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
     @property

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 from safetensors.torch import save
 
 from histoseed.errors import ModelError
 from histoseed.files import sha256_of, staged_folder, write_bytes, write_json
+from histoseed.prompting.folders import put_tensors, read_prompt_folder
 from histoseed.prompting.roi.card import FORMAT_VERSION, RoiCard
 from histoseed.prompting.roi.model import RoiPrompter, new_head
 from histoseed.segmenters import Segmenter
@@ -72,26 +71,7 @@ def read_prompt_card(folder: Path) -> RoiCard:
     Raises:
         ModelError: no promptable model stands there, its card is damaged, or a newer histoseed wrote it.
     """
-    path = folder / CARD
-    if not path.is_file():
-        raise ModelError("This is not a model folder.", where=folder, fix=f"Name a folder with {CARD} and {WEIGHTS}.")
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"The model card is damaged ({error}).", where=path) from error
-    task = content.get("task") if isinstance(content, dict) else None
-    if task != "prompt":
-        fix = "Use it with histoseed segment; histoseed prompt takes promptable models."
-        raise ModelError("This model answers no prompts.", where=path, fix=fix)
-    version = content.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        what = f"The model has format version {version}; this histoseed reads up to {FORMAT_VERSION}."
-        raise ModelError(what, where=path, fix="Update histoseed.")
-    try:
-        return RoiCard.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ModelError(f"Field {'.'.join(map(str, first['loc']))}: {first['msg']}.", where=path) from error
+    return read_prompt_folder(folder, RoiCard, FORMAT_VERSION)
 
 
 def load_prompter(folder: Path, segmenter: Segmenter, *, dtype: torch.dtype = torch.float32) -> RoiPrompter:
@@ -105,22 +85,13 @@ def load_prompter(folder: Path, segmenter: Segmenter, *, dtype: torch.dtype = to
     Raises:
         ModelError: no model, a wrong hash, weights that do not fit, or another segmenter than it was trained on.
     """
-    card, path = read_prompt_card(folder), folder / WEIGHTS
+    card = read_prompt_card(folder)
     if segmenter.card.weights_sha256 != card.segmenter_sha256:
         what = "It was trained on the features of another segmenter (sha256 differs)."
         raise ModelError(what, where=folder, fix=f"Give it the segmenter {card.segmenter!r} that its card names.")
     state = read_weights(folder, card.weights_sha256)
     model = RoiPrompter(segmenter, new_head(segmenter, card), card, dtype=dtype)
-    own = _stored(model)
-    wrong = sorted(
-        k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape
-    )
-    if wrong:
-        what = f"{len(wrong)} tensors do not fit the card (first: {wrong[0]})."
-        raise ModelError(what, where=path, fix="Use the model.json that was written together with these weights.")
-    with torch.no_grad():
-        for key, tensor in own.items():
-            tensor.copy_(state[key])
+    put_tensors(_stored(model), state, folder / WEIGHTS)
     device = next(segmenter.parameters()).device
     model.head.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model

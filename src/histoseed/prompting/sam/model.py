@@ -61,13 +61,14 @@ class SamPromptable(ABC):
         self.weights = weights
         self.precision = precision
         self.at_once = at_once
+        self.title: str | None = None  # the name that a training gave it
         self._policy = WindowPolicy(side=self.side)
         self._known: tuple[object, str] | None = None
 
     @property
     def name(self) -> str:
-        """Of the card."""
-        return self.card.name
+        """That of its training, else of the card."""
+        return self.title or self.card.name
 
     @property
     def policy(self) -> WindowPolicy:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from histoseed.prompting.sam.questions import batches, is_ambiguous
 from histoseed.prompting.simulate import Length, PromptSpec, SimulatedUser, prompt_generator
 from histoseed.prompting.trainable import TrainablePromptable
 from histoseed.training.checkpoints import read_checkpoint, write_checkpoint
-from histoseed.training.interrupts import Interrupts
+from histoseed.training.interrupts import Interrupts, run_steps
 from histoseed.training.prompted.curriculum import combinations_of, draw_combination
 from histoseed.training.prompted.losses import prompt_loss
 from histoseed.training.prompted.plan import PromptedPlan
@@ -41,6 +42,8 @@ validation_loss and validation_dice, else None."""
 _STREAM = 6
 """Keeps the order of objects apart from other draws of the same seed."""
 _AT_ONCE = 64
+"""Most prompts in one call."""
+_MEASURED_AT_ONCE = 256
 Shown = tuple[Subject, Prompt]
 
 
@@ -96,8 +99,7 @@ def train_prompted(
     def look_back() -> None:
         row = state.history[-1]
         if state.unmeasured and validation:
-            with torch.no_grad():
-                facts = _asked(model, store, lesson.examined(validation), plan, backward=False)
+            facts = _measured(model, store, lesson.examined(validation), plan)
             row |= {"validation_loss": facts["loss"], "validation_dice": facts["dice"]}
             state.keep_best(facts["loss"])
         state.unmeasured = False
@@ -106,17 +108,7 @@ def train_prompted(
         if state.step == lesson.total or state.step % plan.checkpoint_every == 0:
             state.save()
 
-    with interrupts:
-        try:
-            if state.unmeasured:  # the interruption came while the last step was looked at
-                look_back()
-            for step in range(state.step, lesson.total):
-                take_step(step)
-                look_back()
-        except KeyboardInterrupt:
-            with interrupts.held():
-                state.save()
-            raise
+    run_steps(state, lesson.total, interrupts, take_step=take_step, look_back=look_back)
     state.finish()
     return state.history
 
@@ -150,15 +142,11 @@ class _Lesson:
         share = step / max(self.total - 1, 1)
         return [self._prompted(subjects[i], epoch, share) for i in self._order[1][first : first + size]]
 
-    def examined(self, subjects: Sequence[Subject]) -> list[Shown]:
+    def examined(self, subjects: Sequence[Subject]) -> Iterator[Shown]:
         """Objects kept apart, each with the same prompt every time; all combinations in turns."""
-        shown = []
         for number, subject in enumerate(subjects):
             spec = self.combinations[number % len(self.combinations)]
-            shown.append(
-                (subject, self._says(subject, spec, prompt_generator(self.plan.seed, 0, f"kept/{subject.id}")))
-            )
-        return shown
+            yield subject, self._says(subject, spec, prompt_generator(self.plan.seed, 0, f"kept/{subject.id}"))
 
     def _prompted(self, subject: Subject, epoch: int, share: float) -> Shown:
         rng = prompt_generator(self.plan.seed, epoch, subject.id)
@@ -209,14 +197,27 @@ def _asked(
     return {key: value / len(shown) for key, value in sums.items()}
 
 
+@torch.no_grad()
+def _measured(
+    model: TrainablePromptable, store: WindowStore, shown: Iterator[Shown], plan: PromptedPlan
+) -> dict[str, float]:
+    """As :func:`_asked`, for any number of objects: some hundred prompts are held at a time."""
+    sums, total = {"loss": 0.0, "dice": 0.0}, 0
+    while part := list(islice(shown, _MEASURED_AT_ONCE)):
+        facts = _asked(model, store, part, plan, backward=False)
+        sums = {key: value + facts[key] * len(part) for key, value in sums.items()}
+        total += len(part)
+    return {key: value / total for key, value in sums.items()}
+
+
 def _calls(prompts: Sequence[Prompt], *, mixed: bool) -> Iterator[list[int]]:
     """Which prompts of a window are asked in one call: single clicks apart, which have several candidates."""
     if not mixed:
         yield from batches(prompts, _AT_ONCE)
         return
     for ambiguous in (False, True):
-        if numbers := [i for i, prompt in enumerate(prompts) if is_ambiguous(prompt) == ambiguous]:
-            yield numbers
+        numbers = [i for i, prompt in enumerate(prompts) if is_ambiguous(prompt) == ambiguous]
+        yield from (numbers[i : i + _AT_ONCE] for i in range(0, len(numbers), _AT_ONCE))
 
 
 class _State:

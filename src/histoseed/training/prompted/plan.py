@@ -42,8 +42,9 @@ class PromptedPlan:
         warmup: Steps of the linear warm-up.
         weight_decay: Of AdamW.
         clip: Largest norm of the gradient.
-        windows: Where a prompt is points alone: ``prompt`` shows the window that service would choose for a click on
-            the object's middle; ``object`` always shows that of the whole object, as published.
+        windows: ``prompt`` shows those that service would choose for such prompts, around a box and a click that a user
+            draws, see :func:`histoseed.training.prompted.subjects_of`; ``object`` always that of the exact box of the
+            object, as published.
         smallest: Objects of fewer pixels are left out.
         seed: Of every random choice.
         checkpoint_every: Steps between two checkpoints.

@@ -64,8 +64,9 @@ class WindowStore:
 
     def _stored(self, image: npt.NDArray[np.uint8], window: Window) -> dict[str, torch.Tensor]:
         """From the disk, or computed. The first window is always computed: it says what the tensors are called."""
-        # The resolution decides how many tiles a histology encoder sees.
-        key = embedding_key(image, f"{self._fingerprint} {window.region.mpp}", precision="float16")
+        # The resolution decides how many tiles a histology encoder sees; kinds of devices round differently.
+        maker = f"{self._fingerprint} {window.region.mpp} {self.device.type}"
+        key = embedding_key(image, maker, precision="float16")
         if self.cache is not None and self._names:
             arrays = self.cache.get(key)
             if arrays is not None and len(arrays) == len(self._names):
@@ -89,7 +90,7 @@ class WindowStore:
 
 def encoder_fingerprint(model: TrainablePromptable) -> str:
     """SHA-256 over what decides about embeddings: kind and card of the model, precision, weights of the encoder."""
-    facts = (type(model).__name__, model.name, model.policy, getattr(model, "card", None),
+    facts = (type(model).__name__, model.policy, getattr(model, "card", model.name),
              getattr(model, "precision", None), getattr(model, "dtype", None),
              getattr(model, "other_encoder", None))  # fmt: skip
     digest = hashlib.sha256(repr(facts).encode())

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from histoseed.geometry import Region
 from histoseed.prompting import Prompt, Window, WindowPolicy, shared_window_for, window_for
-from histoseed.prompting.trainable import share_of_cells
+from histoseed.prompting.simulate import Length, PromptSpec, SimulatedUser, prompt_generator
+from histoseed.prompting.trainable import share_of_cells, share_of_rectangle
 from histoseed.training.prompted.plan import PromptedPlan
 
 __all__ = ["PromptPicture", "Subject", "subjects_of"]
@@ -41,8 +42,9 @@ class PromptPicture:
     def counts(self, cells: Region, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
         """How much of each cell of a model's logits is known, 0 to 1."""
         width, height = self.size
-        known = np.ones((height, width), bool) if self.unknown is None else ~self.unknown
-        return share_of_cells(known, Region(0, 0, width, height), cells, shape)
+        whole = Region(0, 0, width, height)
+        within = share_of_rectangle(whole, cells, shape)
+        return within if self.unknown is None else within - share_of_cells(self.unknown, whole, cells, shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,9 +83,18 @@ class Subject:
             How much of what is known of each cell is object, and 1 where at least half of the cell is known, else 0.
         """
         known = self.picture.counts(cells, shape)
-        inside = share_of_cells(self.mask, self.region, cells, shape)
+        inside = share_of_cells(self._known(), self.region, cells, shape)
         share = np.divide(inside, known, out=np.zeros_like(inside), where=known > 0)
         return share.clip(0, 1), (known >= 0.5).astype(np.float32)
+
+    def _known(self) -> npt.NDArray[np.bool_]:
+        """The part of the mask that counts."""
+        unknown, region = self.picture.unknown, self.region
+        if unknown is None:
+            return self.mask
+        rows, columns = self.mask.shape
+        left, top = int(region.x), int(region.y)
+        return self.mask & ~unknown[top : top + rows, left : left + columns]
 
 
 def subjects_of(
@@ -92,7 +103,10 @@ def subjects_of(
     """The objects of a picture.
 
     A model that sees at a fixed resolution is shown windows that neighbours share, as it answers many prompts in
-    service; any other sees each object in a window of its own.
+    service; any other sees each object in a window of its own. In service that is laid around what the user draws, not
+    around the object, which nobody knows yet: around the exact box a model would learn that the object fills the middle
+    of its window, whatever it is asked. So the window is that of a box and a click of one more simulated user, drawn
+    once for each object (unless that box is so far off that the window would not hold the object).
 
     Args:
         picture: The picture.
@@ -104,20 +118,24 @@ def subjects_of(
     make = window_for if policy.mpp is None else shared_window_for
     counts = np.bincount(labels.ravel())
     boxes = _boxes(labels, len(counts))
+    user = SimulatedUser(PromptSpec(box=True, positive=1), Length.parse(plan.jitter))
     found = []
     for label in np.flatnonzero(counts[1:] >= plan.smallest) + 1:
         x0, y0, x1, y1 = boxes[label]
         rim = max(_RIM, x1 - x0, y1 - y0)
         left, top = max(x0 - rim, 0), max(y0 - rim, 0)
         mask = labels[top : y1 + rim, left : x1 + rim] == label
-        window = make((x0, y0, x1, y1), picture.size, picture.mpp, policy)
-        click = window
-        if clicks:
-            x, y = _middle(mask)
-            x, y = x + left, y + top
-            click = make((x, y, x, y), picture.size, picture.mpp, policy, points_only=True)
-        region = Region(left, top, mask.shape[1], mask.shape[0])
-        found.append(Subject(f"{picture.name}/{label}", picture, mask, region, window, click))
+        region, name = Region(left, top, mask.shape[1], mask.shape[0]), f"{picture.name}/{label}"
+        extent, (x, y) = (float(x0), float(y0), float(x1), float(y1)), _middle(mask)
+        x, y = x + left, y + top
+        window = make(extent, picture.size, picture.mpp, policy)
+        if clicks and policy.mpp is None:
+            rng = prompt_generator(plan.seed, 0, f"window/{name}")
+            drawn = user.prompt(mask, region, picture.mpp, rng, size=picture.size, id=name)
+            around, (x, y) = make(drawn.extent(), picture.size, picture.mpp, policy), drawn.positive[0].tolist()
+            window = around if around.covers(extent) else window
+        click = make((x, y, x, y), picture.size, picture.mpp, policy, points_only=True) if clicks else window
+        found.append(Subject(name, picture, mask, region, window, click))
     return found
 
 

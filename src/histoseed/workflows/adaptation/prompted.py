@@ -104,7 +104,7 @@ def adapt_prompts(
     mpp: float | None = None,
     preset: Preset | None = None,
     fusion: str | None = None,
-    histology: str | None = None,
+    histology: str | Path | None = None,
     tiles: int | None = None,
     histology_weights: str | Path | None = None,
     cached: bool = True,
@@ -120,7 +120,8 @@ def adapt_prompts(
     bundled kind: the head) always train; of the encoder what ``method`` says.
 
     Args:
-        datasets: In the common format. Where one has a split, its ``test`` patches are never shown.
+        datasets: In the common format. Of one with a split ``train`` that part alone trains, unless ``shares`` deal all
+            of its groups out anew.
         out: Folder of the model: ``model.safetensors``, ``model.json``, ``run.json``, ``history.json``, ``loss.png``.
             An interrupted run with equal inputs and settings is resumed.
         encoder: ``bundled``, the name of a SAM model, a checkpoint or a card of one, or a folder that this verb wrote.
@@ -134,7 +135,7 @@ def adapt_prompts(
         curriculum: ``mixed`` or ``growing``: begin with what says most.
         loss: ``bce``, ``bce-iou`` or ``focal-dice-iou``.
         epochs: How often every object is shown.
-        steps: Optimiser steps, instead of ``epochs``.
+        steps: Optimiser steps, instead of ``epochs``; give one of them.
         batch: Objects a batch.
         accumulate: Batches an optimiser step. Memory holds one window at a time in any case.
         learning_rate: Peak of the schedule.
@@ -143,7 +144,7 @@ def adapt_prompts(
         max_objects: Most objects that train.
         validation: ``none``; ``within``: keep a quarter of the groups apart; ``split``: the split ``val``. With it, the
             weights of the lowest validation loss are kept.
-        shares: Deal groups out to training, validation and test instead.
+        shares: Deal groups out to training, validation and test; then ``validation`` is ``none``.
         seed: Of every random choice.
         mpp: Microns per pixel to assume where a data set states none.
         preset: See :func:`prompted_plan`; ``published`` deals groups out 70 : 15 : 15.
@@ -170,15 +171,17 @@ def adapt_prompts(
     data = [entry if isinstance(entry, Dataset) else read_dataset(entry) for entry in given]
     if not data:
         raise InputError("No data set was given.", where="datasets")
+    if steps is not None and epochs is not None:
+        raise InputError("Steps and epochs are two ways to say how long.", where="--epochs", fix="Give one of them.")
     place = choose_device(device)
     model, seen, before = _start(
         encoder, weights, fusion, histology, tiles, histology_weights, device=place, dtype=dtype
     )
     options = _method_options(method, method_options, before)
-    family = _family(model)
+    prepare_promptable(model, options, seed=seed)
     plan = prompted_plan(
-        family, options.name, preset, fusion=fusion, prompts=prompts, jitter=jitter, curriculum=curriculum, loss=loss,
-        epochs=epochs, steps=steps, batch=batch, accumulate=accumulate, learning_rate=learning_rate,
+        _family(model), options.name, preset, fusion=fusion, prompts=prompts, jitter=jitter, curriculum=curriculum,
+        loss=loss, epochs=epochs, steps=steps, batch=batch, accumulate=accumulate, learning_rate=learning_rate,
         weight_decay=weight_decay, seed=seed,
     )  # fmt: skip
     if preset == "published" and shares is None and validation == "none":
@@ -187,16 +190,18 @@ def adapt_prompts(
         data, model.policy, plan, kept_apart=validation, shares=shares, patches=patches, max_objects=max_objects,
         mpp=mpp,
     )  # fmt: skip
-    prepare_promptable(model, options, seed=seed)
     settings = {
         "task": "prompt", "encoder": _told(encoder), "weights": None if weights is None else str(weights),
         "method": options.model_dump(mode="json"), "plan": asdict(plan), "patches": patches,
         "max_objects": max_objects, "validation": validation, "shares": None if shares is None else list(shares),
-        "mpp": mpp, "fusion": fusion, "histology": histology, "tiles": tiles,
+        "mpp": mpp, "fusion": fusion, "histology": None if histology is None else str(histology), "tiles": tiles,
         "histology_weights": None if histology_weights is None else str(histology_weights), "name": name,
     }  # fmt: skip
     inputs = {f"dataset {d.name}" if len(data) > 1 else "dataset": d.path for d in data}
-    inputs |= {f"{what} file": Path(str(p)) for what, p in (("encoder", encoder), ("weights", weights)) if _is_path(p)}
+    named = {
+        "encoder": encoder, "weights": weights, "histology": histology, "histology weights": histology_weights,
+    }  # fmt: skip
+    inputs |= {f"{what} file": Path(str(path)) for what, path in named.items() if _is_path(path)}
     with open_run(
         Path(out), verb="adapt", inputs=inputs, settings=settings, overwrite=overwrite, seed=seed, device=place,
         dtype=str(choose_dtype(dtype, place)),
@@ -220,7 +225,7 @@ def _start(  # noqa: PLR0917 - one caller
     encoder: str | Path | PromptableCard,
     weights: str | Path | None,
     fusion: str | None,
-    histology: str | None,
+    histology: str | Path | None,
     tiles: int | None,
     histology_weights: str | Path | None,
     *,
@@ -250,8 +255,9 @@ def _start(  # noqa: PLR0917 - one caller
 
 def _known_of(encoder: str | Path | PromptableCard) -> tuple[tuple[TrainingData, ...], MethodOptions | None]:
     """What the card of a folder says of data and method; nothing where the model is no folder."""
+    from histoseed.prompting.folders import read_kind
     from histoseed.prompting.roi.storage import read_prompt_card
-    from histoseed.prompting.storage import read_kind, read_trained_card
+    from histoseed.prompting.storage import read_trained_card
 
     folder = prompt_model_folder(encoder)
     if folder is None:

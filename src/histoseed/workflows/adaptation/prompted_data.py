@@ -66,38 +66,43 @@ def draw_objects(
         datasets: Each is dealt out by itself.
         policy: Windows of the model.
         plan: Settings of the loop.
-        kept_apart: See :data:`KeptApart`; of no meaning with ``shares``.
-        shares: Deal groups out anew; None takes the split of the data set, of which ``test`` is never shown.
+        kept_apart: See :data:`KeptApart`.
+        shares: Deal all groups out anew, whatever split the data set has; None takes of a data set with a split
+            ``train`` that part alone.
         patches: Train on so many crops of 64 um of each data set; None takes whole patches, all of them.
         max_objects: Most objects that train, drawn at random over all data sets; nested for one seed.
         mpp: Assumed where a patch states none.
 
     Raises:
         DatasetError: nothing is outlined, or too few groups for the parts.
-        InputError: names of data sets that are alike, or numbers that make no sense.
+        InputError: names of data sets that are alike, numbers that make no sense, or ``kept_apart`` with ``shares``.
     """
     names = [data.name for data in datasets]
     if len(set(names)) < len(names):
         raise InputError("Two data sets have the same name.", where=", ".join(names), fix="Give each of them once.")
     if max_objects is not None and max_objects < 1:
         raise InputError(f"{max_objects} objects teach nothing.", where="--max-objects", fix="Ask for at least 1.")
+    if shares is not None and kept_apart != "none":
+        fix = "Leave --validation out: its share is the second number."
+        raise InputError("Shares say already what is kept apart.", where=f"--validation {kept_apart}", fix=fix)
     training: list[Subject] = []
     validation: list[Subject] = []
     entries: list[tuple[Dataset, Sequence[Patch] | Dataset, list[Subject]]] = []
-    shown: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    shown: dict[str, list[str]] = {}
     for data in datasets:
         parts = _parts(data, kept_apart, shares, plan.seed)
         prefix = f"{data.name}/" if len(datasets) > 1 else ""
         taught = _drawn(parts["train"], patches, plan.seed, mpp)
         for part, selected in parts.items():
-            shown[part] += [prefix + key for key in (_ids(taught) if part == "train" else selected.patch_ids)]
+            ids = _ids(taught) if part == "train" else selected.patch_ids
+            shown.setdefault(part, []).extend(prefix + key for key in ids)
         found = _subjects(taught, prefix, policy, plan, mpp)
         training += found
         entries.append((data, taught, found))
         validation += _subjects(parts["val"], prefix, policy, plan, mpp) if "val" in parts else []
     if not training:
         raise DatasetError("No patch has an outlined object.", where=datasets[0].path)
-    if kept_apart != "none" and not validation:
+    if "val" in shown and not validation:
         raise DatasetError("No patch that is kept apart has an outlined object.", where=datasets[0].path)
     chosen = training if max_objects is None else _some(training, max_objects, plan.seed)
     left = {subject.id for subject in chosen}
@@ -105,7 +110,7 @@ def draw_objects(
         chosen,
         validation,
         tuple(_entry(data, taught, sum(s.id in left for s in found)) for data, taught, found in entries),
-        {part: ids for part, ids in shown.items() if ids},
+        shown,
     )
 
 

@@ -14,7 +14,16 @@ from scipy import ndimage
 from histoseed.datasets import Patch
 from histoseed.geometry import Region
 from histoseed.inference.arrays import ArraySlide
-from histoseed.prompting import Answer, Candidate, MaskPrompt, Prompt, PromptableModel, Window, recirculated
+from histoseed.prompting import (
+    Answer,
+    Candidate,
+    Embedding,
+    MaskPrompt,
+    Prompt,
+    PromptableModel,
+    Window,
+    recirculated,
+)
 from histoseed.prompting.cleanup import clean_up, get_clean_up
 from histoseed.prompting.masks import ObjectMask, mask_of
 from histoseed.prompting.simulate import Length, ObjectSizes, prompt_generator, tight_box
@@ -164,6 +173,7 @@ def answer_patch(
         pixels = read_window(slide, window)
         begin = time.perf_counter()
         embedding = model.embed(pixels, window)
+        _wait_for(embedding)
         encode = time.perf_counter() - begin
         for number, given in by_condition.items():
             condition = conditions[number]
@@ -206,6 +216,12 @@ def prompt_for(target: Target, condition: Condition, mpp: float | None, size: tu
     x0, y0, x1, y1 = tight_box(mask)
     sizes = ObjectSizes(diameter=2 * float(np.sqrt(mask.sum() / np.pi)), longest=max(x1 - x0, y1 - y0), mpp=mpp)
     return moved_mask(prompt, shift, sizes, prompt_generator(seed, 1, target.id))
+
+
+def _wait_for(embedding: Embedding) -> None:
+    """Until a GPU is done: it computes on while the program goes on, and the time would be told of the answers."""
+    for tensor in embedding.tensors.values():
+        tensor.reshape(-1)[:1].cpu()
 
 
 def _finished(answer: Answer, condition: Condition, size: tuple[int, int], mpp: float | None) -> list[ObjectMask]:

@@ -41,9 +41,10 @@ def load_prompt_model(
     import torch
 
     from histoseed.inference import folded
+    from histoseed.prompting.folders import read_kind
     from histoseed.prompting.roi.storage import load_prompter
     from histoseed.prompting.sam import load_promptable
-    from histoseed.prompting.storage import load_trained_sam, read_kind
+    from histoseed.prompting.storage import load_trained_sam
 
     device = choose_device(device)
     dtype_ = choose_dtype(dtype, device)

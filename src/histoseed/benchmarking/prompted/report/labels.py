@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from histoseed.benchmarking.prompted.results import PromptResult
@@ -50,12 +51,14 @@ def _plain_length(text: str) -> str:
 
 
 def _prompts(text: str | None) -> str:
-    """A specification as it is written here; ``all`` keeps its name."""
+    """A specification as it is written here; ``all`` keeps its name, whoever draws its rough mask."""
     try:
         known = PromptSpec.parse(text or "")
     except InputError:
         return text or "none"
-    return "all" if known == PromptSpec.parse("all") else str(known)
+    everything = PromptSpec.parse("all")
+    published = dataclasses.replace(everything, mask=f"published-{everything.mask}")
+    return "all" if known in (everything, published) else str(known)
 
 
 FIELDS: Mapping[str, tuple[str, Callable[[PromptResult], str]]] = {

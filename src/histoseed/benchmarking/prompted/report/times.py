@@ -21,7 +21,10 @@ _NOT_MODEL = (*CONDITION, "clean", "recirculate", "test_sets", "seed")
 
 
 def time_table(found: Experiment) -> Table | None:
-    """Seconds of embedding a window and of answering a prompt, over all conditions; None where nothing was timed."""
+    """Seconds of embedding a window and of answering a prompt; None where nothing was timed.
+
+    Over all conditions but those that give answers back, which ask more than once.
+    """
     rows: list[list[Value]] = []
     for row in published_rows(found):
         if row.scores.keys() & set(TIMES):
@@ -31,7 +34,7 @@ def time_table(found: Experiment) -> Table | None:
     arms = [name for name in varying(found.results) if name not in _NOT_MODEL]
     timed: dict[tuple[object, ...], list[Timing]] = {}
     for one in found.results:
-        if one.timing is not None:
+        if one.timing is not None and not one.condition.recirculate:
             entry = (label_of(one, ["model", *(n for n in arms if n != "model")]), one.model.parameters)
             timed.setdefault((*entry, one.timing.side, device_words(one.timing)), []).append(one.timing)
     for (name, parameters, side, device), timings in timed.items():
