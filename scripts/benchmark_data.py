@@ -1,10 +1,12 @@
-"""Import real data sets from plain folders to the common format, for the plans ``smoke`` and ``first_look``.
+"""Import real data sets from plain folders to the common format, for plans of benchmarks.
+
+These are ``smoke`` and ``first_look``, and all of ``rapid_cytomine`` with their presets ``smoke`` and ``bundled``.
 
     python scripts/benchmark_data.py ../shared/data ../bench_data
 
 Each folder of the source holds ``images/`` and label images of equal stems; where a resolution, a patient or a class is
-known only from what comes with the data, it is added here. What is there already is left alone. The result must not be
-committed: the licences of the sets differ, and two state none.
+known only from what comes with the data, it is added here. What is there already is left alone, and a set whose folder
+is absent is left out. The result must not be committed: the licences of the sets differ, and two state none.
 """
 
 from __future__ import annotations
@@ -68,6 +70,12 @@ MPP = 0.25
 """Stated for monuseg16; the others say nothing, and look like scans at 40x."""
 
 
+def absent_from(source: Path, how: Source) -> Path | None:
+    """The first folder of a data set that is not there."""
+    needed = ("images", how.labels, *([] if how.types is None else [how.types]))
+    return next((source / name for name in needed if not (source / name).is_dir()), None)
+
+
 def take(source: Path, how: Source, name: str, out: Path) -> None:
     """One data set."""
     with tempfile.TemporaryDirectory() as folder:
@@ -95,12 +103,17 @@ def take(source: Path, how: Source, name: str, out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("source", type=Path, help="holds the folders " + ", ".join(s.folder for s in SOURCES.values()))
+    parser.add_argument("out", type=Path, help="what the plans take as --data")
     options = parser.parse_args()
     for name, how in SOURCES.items():
-        if not (options.out / name).is_dir():
+        if (options.out / name).is_dir():
+            continue
+        absent = absent_from(options.source / how.folder, how)
+        if absent is None:
             take(options.source / how.folder, how, name, options.out / name)
+        else:
+            print(f"{name}: left out, there is no folder {absent}")
     if (options.source / WEIGHTS).is_file() and not (options.out / WEIGHTS).is_file():
         (options.out / WEIGHTS).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(options.source / WEIGHTS, options.out / WEIGHTS)

@@ -11,6 +11,7 @@ Every step draws fresh crops, stains, scales and prompts. The run is resumed fro
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import sys
 import time
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy import ndimage
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
 import train_bundled as bundled
@@ -38,6 +40,8 @@ from histoseed.prompting.roi.sampling import cell_centres, read_grids, shrunk
 from histoseed.prompting.roi.squares import square_of_box
 from histoseed.prompting.roi.trunk import SharedFeatures, coarse_channels, fine_channels, shared_features
 from histoseed.prompting.simulate import SimulatedUser, prompt_generator
+from histoseed.prompting.simulate.lengths import ObjectSizes
+from histoseed.prompting.simulate.rough import SURE, rough_mask
 from histoseed.segmenters import Segmenter, load_segmenter
 from histoseed.training import Augmentation, Picture, StainStyle, augment, draw_crop, recolour
 
@@ -51,6 +55,8 @@ TYPICAL = 32.0
 """Pixels at 0.25 um that an object is expected to measure, as in the card's window."""
 JITTER = ((0.0, 0.1), (6.0, 0.4), (12.0, 0.5))
 """Pixels at 0.25 um by which the sides of a box are moved at most, and how often."""
+DRAWN = {"loose": 0.3, "scribble": 0.2, "lasso": 0.15, "polygon": 0.15, "morphology": 0.15, "exact": 0.05}
+"""Rough masks that users draw, and how often."""
 TRUST = {"dsb": 1.0, "points": 0.5, "nucls": 1.0, "composite": 0.5}
 
 
@@ -191,14 +197,24 @@ class Source:
         return augment(torch.stack(images), Augmentation(), rng), labels, ignore, kinds
 
 
-def loose(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A sloppy mask prompt, as signed logits on the crop."""
+def rough(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A mask prompt as signed logits on the part of the crop: what a user draws, or what a model answered before."""
+    if rng.random() < 0.8:
+        rows, columns = np.nonzero(mask)
+        longest = float(max(np.ptp(rows), np.ptp(columns)) + 1)
+        sizes = ObjectSizes(float(np.sqrt(mask.sum() * 4 / np.pi)), longest)
+        drawn = rough_mask(mask, rng.choice(list(DRAWN), p=list(DRAWN.values())), sizes, rng)
+        if rng.random() < 0.3:
+            by = rng.uniform(-0.3, 0.3, 2) * sizes.diameter
+            moved = ndimage.shift(drawn, by.round(), order=0)
+            drawn = moved if (moved & mask).any() else drawn
+        return np.where(drawn, SURE, -SURE).astype(np.float32)
     size = np.sqrt(mask.sum())
     noise = ndimage.gaussian_filter(rng.standard_normal(mask.shape), max(1.0, 0.1 * size))
     noise *= 0.12 * size / max(noise.std(), 1e-6)
     depth = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
     sloppy = depth + noise + rng.normal(0, 0.08 * size)
-    return np.clip(sloppy * 2, -8, 8).astype(np.float32)
+    return np.clip((sloppy if (sloppy > 0).any() else depth) * 2, -8, 8).astype(np.float32)
 
 
 def prompt_for(
@@ -209,9 +225,9 @@ def prompt_for(
     ys, xs = np.nonzero(mask)
     low, high = np.array([xs.min(), ys.min()]) + corner, np.array([xs.max() + 1, ys.max() + 1]) + corner
     diameter = float(np.sqrt(len(xs) * 4 / np.pi))
-    which = rng.choice(["box", "box+points", "click", "points", "mask"], p=[0.45, 0.13, 0.22, 0.12, 0.08])
-    nan = np.full(4, np.nan)
-    box = nan
+    which = rng.choice(["box", "box+points", "click", "points", "mask"], p=[0.42, 0.13, 0.2, 0.11, 0.14])
+    box = np.full(4, np.nan)
+    given = None
     if which.startswith("box"):
         most = JITTER[rng.choice(len(JITTER), p=[share for _, share in JITTER])][0]
         reach = min(rng.uniform(0, most) * scale, 0.5 * diameter)
@@ -220,9 +236,12 @@ def prompt_for(
         if box[2] - box[0] < 3 or box[3] - box[1] < 3:
             box = np.concatenate([low, high]).astype(float)
         square = square_of_box(box, typical)
+        given = rough(mask, rng) if rng.random() < 0.1 else None
     elif which == "mask":
-        square = square_of_box(np.concatenate([low, high]).astype(float), typical)
-        square[:2] += rng.normal(0, 0.05 * square[2], 2)
+        given = rough(mask, rng)
+        shown_y, shown_x = np.nonzero(given > 0)
+        shown = np.array([shown_x.min(), shown_y.min(), shown_x.max() + 1, shown_y.max() + 1], float)
+        square = square_of_box(shown + np.tile(corner, 2), typical)
     else:
         square = None
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
@@ -257,9 +276,6 @@ def prompt_for(
         for at in rng.choice(choice, min(negatives, len(choice)), replace=False) if len(choice) else []:
             points.append(np.array([at % mask.shape[1], at // mask.shape[1]]) + corner + rng.random(2))
             labels.append(0)
-    given = None
-    if which == "mask":
-        given = loose(mask, rng)
     return Sample(
         crop, label, square, box, np.array(points, float).reshape(-1, 2), np.array(labels, int), given, 1.0,
         which == "click",
@@ -364,7 +380,7 @@ def logits_of(rows: list[Row]) -> torch.Tensor:
 
 
 def decode(head: RoiHead, shared: SharedFeatures, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mask logits and logits of the expected IoU; gradients reach the head."""
+    """Mask logits and logits of the expected IoU; gradients reach the head, and the features if they have any."""
     squares = torch.tensor(np.stack([s.square for s, _, _ in rows]), dtype=torch.float32)
     of = torch.tensor([s.crop for s, _, _ in rows])
     most = max(1, *(len(s.points) for s, _, _ in rows))
@@ -373,8 +389,8 @@ def decode(head: RoiHead, shared: SharedFeatures, rows: list[Row]) -> tuple[torc
         points[i, : len(s.points)] = torch.tensor(s.points, dtype=torch.float32)
         kinds[i, : len(s.labels)] = torch.tensor(s.labels)
     boxes = torch.tensor(np.stack([s.box for s, _, _ in rows]), dtype=torch.float32)
+    fine = read_grids(shrunk(shared.fine, LEVELS), of, squares, CELLS, shared.size)
     with torch.no_grad():
-        fine = read_grids(shrunk(shared.fine, LEVELS), of, squares, CELLS, shared.size)
         prompts = prompt_maps(squares, CELLS, boxes=boxes, points=points, labels=kinds, logits=logits_of(rows))
     context = [
         read_grids(shrunk(layer(m.clone()), 3), of, squares, CELLS, shared.size)
@@ -460,83 +476,112 @@ def development_scores(head: RoiHead, segmenter: Segmenter, data: Path, zoom: fl
     return out
 
 
-def rate_at(step: int, options: argparse.Namespace) -> float:
-    """Warm-up and cosine."""
-    return float(options.rate * min(1, step / 50) * (0.5 + 0.5 * np.cos(np.pi * step / options.steps)) + 1e-5)
+def rate_at(step: int, steps: int) -> float:
+    """Warm-up and cosine, from 0 to 1 and back."""
+    return float(min(1, step / 50) * (0.5 + 0.5 * np.cos(np.pi * step / steps)) + 0.005)
+
+
+class Training:
+    """What trains, its moving average, and the file that both are kept in."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        segmenter = load_segmenter(bundled_folder()).eval().to(memory_format=torch.channels_last)
+        head = RoiHead(fine_channels(segmenter), coarse_channels(segmenter), cells=CELLS)
+        self.now = nn.ModuleDict({"head": head.to(memory_format=torch.channels_last)})
+        self.segmenter = segmenter
+        if options.trunk:
+            self.now["segmenter"] = segmenter
+        self.file, self.step = options.out / "checkpoint.pt", 0
+        if options.start is not None:
+            head.load_state_dict(torch.load(options.start, weights_only=True)["mean"])
+        self.mean = copy.deepcopy(self.now)
+        groups = [{"params": list(head.parameters()), "peak": options.rate}]
+        if options.trunk:
+            groups.append({"params": list(segmenter.parameters()), "peak": options.trunk_rate})
+        self.optimizer = torch.optim.AdamW(groups, lr=options.rate, weight_decay=1e-2, betas=(0.9, 0.98))
+        if self.file.exists():
+            state = torch.load(self.file, weights_only=True)
+            self.now.load_state_dict(state["now"])
+            self.mean.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = state["step"]
+
+    def take(self, source: Source) -> dict[str, float] | None:
+        """One step; its facts, or None where there was too little to learn from."""
+        rng = np.random.default_rng([7, self.step])
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * rate_at(self.step, self.options.steps)
+        self.step += 1
+        self.now["head"].train()
+        images, ignore, rows = batch_of(source, self.options.crops, self.options.most, rng)
+        if len(rows) < 4:
+            return None
+        shared = shared_features(self.segmenter, images, dtype=torch.bfloat16, gradients=self.options.trunk)
+        masks, expected = decode(self.now["head"], shared, rows)
+        loss, facts = losses(masks, expected, *targets_of(ignore, rows), rows)
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.now.parameters(), 1.0)
+        self.optimizer.step()
+        decay = min(0.997, self.step / (9 + self.step))
+        with torch.no_grad():
+            for kept, new in zip(self.mean.state_dict().values(), self.now.state_dict().values(), strict=True):
+                kept.lerp_(new, 1 - decay) if kept.dtype.is_floating_point else kept.copy_(new)
+        return facts
+
+    def look_back(self) -> None:
+        """Print the scores of the average."""
+        segmenter = self.mean["segmenter"] if self.options.trunk else self.segmenter
+        for zoom in (1.0, 2.0):
+            found = development_scores(self.mean["head"], segmenter, self.options.data, zoom)
+            print(self.step, f"{bundled.MPP / zoom:g} um a pixel", json.dumps(found), flush=True)
+
+    def save(self) -> None:
+        """Write the checkpoint; ``mean`` and ``segmenter`` are what ``pack_prompt.py`` reads."""
+        names = ("crops", "most", "rate", "trunk_rate", "steps")
+        state = {
+            "now": self.now.state_dict(),
+            "average": self.mean.state_dict(),
+            "mean": self.mean["head"].state_dict(),
+            "segmenter": self.mean["segmenter"].state_dict() if self.options.trunk else None,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "options": {name: getattr(self.options, name) for name in names},
+        }
+        torch.save(state, self.file.with_suffix(".tmp"))
+        self.file.with_suffix(".tmp").replace(self.file)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--crops", type=int, default=4)
-    parser.add_argument("--most", type=int, default=16, help="Prompts a crop.")
+    parser.add_argument("--most", type=int, default=20, help="Prompts a crop.")
     parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--start", type=Path, help="Checkpoint whose head is the start.")
+    parser.add_argument("--trunk", action="store_true", help="Train the segmenter below the head as well.")
+    parser.add_argument("--trunk-rate", type=float, default=3e-4)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    segmenter = load_segmenter(bundled_folder()).eval().to(memory_format=torch.channels_last)
-    source = Source(options.data, segmenter, options.out / "outlines")
-    head = RoiHead(fine_channels(segmenter), coarse_channels(segmenter), cells=CELLS).to(
-        memory_format=torch.channels_last
-    )
-    mean = RoiHead(fine_channels(segmenter), coarse_channels(segmenter), cells=CELLS).to(
-        memory_format=torch.channels_last
-    )
-    mean.load_state_dict(head.state_dict())
-    print(sum(p.numel() for p in head.parameters()), "parameters", flush=True)
-    optimizer = torch.optim.AdamW(head.parameters(), lr=options.rate, weight_decay=1e-2, betas=(0.9, 0.98))
-    checkpoint, start = options.out / "checkpoint.pt", 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        head.load_state_dict(state["head"])
-        mean.load_state_dict(state["mean"])
-        optimizer.load_state_dict(state["optimizer"])
-        start = state["step"]
-    began = time.time()
-    recent: list[dict[str, float]] = []
-    for step in range(start, options.steps):
-        rng = np.random.default_rng([7, step])
-        for group in optimizer.param_groups:
-            group["lr"] = rate_at(step, options)
-        head.train()
-        images, ignore, rows = batch_of(source, options.crops, options.most, rng)
-        if len(rows) < 4:
-            continue
-        shared = shared_features(segmenter, images, dtype=torch.bfloat16)
-        masks, expected = decode(head, shared, rows)
-        loss, facts = losses(masks, expected, *targets_of(ignore, rows), rows)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
-        optimizer.step()
-        decay = min(0.997, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for kept, new in zip(mean.state_dict().values(), head.state_dict().values(), strict=True):
-                kept.lerp_(new, 1 - decay) if kept.dtype.is_floating_point else kept.copy_(new)
-        recent.append(facts)
-        if step % 50 == 49:
-            print(
-                step + 1,
-                round(time.time() - began),
-                json.dumps({k: round(float(np.nanmean([r[k] for r in recent])), 3) for k in facts}),
-                flush=True,
-            )
+    training = Training(options)
+    print(sum(p.numel() for p in training.now.parameters()), "parameters", flush=True)
+    source = Source(options.data, load_segmenter(bundled_folder()).eval(), options.out / "outlines")
+    began, recent = time.time(), []
+    while training.step < options.steps:
+        facts = training.take(source)
+        recent += [facts] if facts else []
+        if training.step % 50 == 0:
+            means = {k: round(float(np.nanmean([r[k] for r in recent])), 3) for k in recent[0]}
+            print(training.step, round(time.time() - began), json.dumps(means), flush=True)
             recent = []
-        if step % 1000 == 999 or step == options.steps - 1:
-            for zoom in (1.0, 2.0):
-                found = development_scores(mean, segmenter, options.data, zoom)
-                print(step + 1, f"{bundled.MPP / zoom:g} um a pixel", json.dumps(found), flush=True)
-            state = {
-                "head": head.state_dict(),
-                "mean": mean.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": step + 1,
-                "options": {"crops": options.crops, "prompts_a_crop": options.most, "learning_rate": options.rate},
-            }
-            torch.save(state, checkpoint.with_suffix(".tmp"))
-            checkpoint.with_suffix(".tmp").replace(checkpoint)
+        if training.step % 1000 == 0 or training.step == options.steps:
+            training.look_back()
+        if training.step % 100 == 0 or training.step == options.steps:
+            training.save()
 
 
 if __name__ == "__main__":

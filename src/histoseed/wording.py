@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import Self
 
-__all__ = ["Tally", "added_up", "agreed", "counted", "plural", "signed_number", "some"]
+__all__ = ["Tally", "adapted_name", "added_up", "agreed", "counted", "plural", "signed_number", "some"]
 
 _FORMS = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
+
+_ADAPTED = " adapted to "
 
 _IRREGULAR = {"nucleus": "nuclei"}
 
@@ -64,6 +66,21 @@ def some(names: Iterable[str], most: int = 3) -> str:
     listed = list(names)
     text = ", ".join(listed[:most])
     return text if len(listed) <= most else f"{text} and {len(listed) - most:,} more"
+
+
+def adapted_name(start: str, data: Iterable[str]) -> str:
+    """The name of a model after it learned from data sets; each of them is named once, however often that was.
+
+    Args:
+        start: Name of the model that it began as.
+        data: Names of the data sets.
+
+    >>> adapted_name("bundled", ["gbm"]), adapted_name("bundled adapted to gbm", ["gbm", "lgg"])
+    ('bundled adapted to gbm', 'bundled adapted to gbm, lgg')
+    """
+    first, *before = start.split(_ADAPTED)
+    named = [name for part in before for name in part.split(", ")]
+    return f"{first}{_ADAPTED}{', '.join(dict.fromkeys([*named, *data]))}"
 
 
 def agreed(text: str, count: int) -> str:

@@ -11,7 +11,7 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from histoseed.annotations import read_geojson
+from histoseed.annotations import read_geojson, write_geojson
 from histoseed.errors import AnnotationError, LimitError
 from histoseed.settings import Settings
 
@@ -407,3 +407,21 @@ def test_real_cells_with_classes(shared_data):
     table, _ = read_geojson(folder / "qupath-polygon-cell-classified.json")
     assert sorted(table.class_name) == ["Cell", "Cell", "Nucleus", "Nucleus"]
     assert table.colors["Nucleus"] == "#b87343"  # properties.color of the same file says [184, 115, 67]
+
+
+@pytest.mark.parametrize(
+    ("given_id", "name", "texts"),
+    [
+        ("user-2", 'left "one"', {"name": 'left "one"', "id": "user-2"}),
+        (7, None, {"id": "7"}),
+        ("PathDetectionObject", None, None),  # the type of the object, as QuPath 0.2 wrote it
+        ("00000000-0000-4000-8000-000000000001", "cell", {"name": "cell"}),
+        (None, "", None),
+    ],
+)
+def test_names_and_ids_that_are_no_uuid_survive_twice(geojson, tmp_path, given_id, name, texts):
+    table, _ = read_geojson(geojson([feature(name=name) | {"id": given_id}]))
+    assert table.texts.tolist() == [texts]
+    write_geojson(tmp_path / "again.geojson", table)
+    again, warnings = read_geojson(tmp_path / "again.geojson")
+    assert (again.texts.tolist(), again.id.tolist(), warnings) == ([texts], table.id.tolist(), [])

@@ -67,6 +67,12 @@ def test_a_data_set_that_no_importer_knows(tmp_path):
         run_benchmark(plan, out=tmp_path / "out")
 
 
+def test_nothing_is_to_be_put_beside_a_ready_plan():
+    found = plan_benchmark("rapid_cytomine/jitter", preset="smoke", measure_seconds=0)
+    (one,) = lacking(found, "data set").values()
+    assert one["get"] == "Import it as DIR/nucls_sample (docs/datasets.md), then add --data DIR."
+
+
 def test_what_is_here_runs_and_the_rest_is_missing_in_the_table(stand_ins, tmp_path):
     found = plan_benchmark("mind_the_gap", data=stand_ins, measure_seconds=0)
     assert not lacking(found, "data set")

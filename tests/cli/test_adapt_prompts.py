@@ -48,6 +48,7 @@ def test_it_trains_says_what_came_out_and_is_used(run: Callable[..., Any], discs
         (["--task", "prompt", "--split", "0.7"], "--split"),
         (["--task", "prompt", "--prompts", "boxes"], "boxes"),
         (["--prompts", "box"], "--prompts"),
+        (["--task", "prompt", "--fusion", "concat", "--histology", "uni"], "--encoder sam-vit-b"),
         (["--epochs", "3"], "--epochs"),
         (["--validation", "split"], "--validation"),
         (["--start", "m", "--encoder", "bundled"], "--encoder"),

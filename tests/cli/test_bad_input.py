@@ -143,7 +143,7 @@ def test_a_region_that_is_none(refused: Refused, tmp_path: Path, picture: Path, 
         ([(10.0, 10.0), (math.nan, 10.0), (20.0, 20.0)], "outlines.geojson"),
         ([(10.0, 10.0), (math.inf, 10.0), (20.0, 20.0)], "outlines.geojson"),
         ([(-30.0, -30.0), (-20.0, -30.0), (-20.0, -20.0)], "outlines.geojson"),
-        ([(-5.0, 10.0), (20.0, 10.0), (20.0, 20.0)], "allow coordinates"),
+        ([(-5.0, 10.0), (20.0, 10.0), (20.0, 20.0)], "--allow-outside"),
     ],
     ids=["nan", "infinite", "negative", "partly negative"],
 )

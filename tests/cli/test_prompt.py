@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from histoseed.annotations import Instances, write_geojson
+from histoseed.bundled import bundled_prompt_folder
 
 Run = Callable[..., Any]
 Refused = Callable[..., str]
@@ -66,6 +68,31 @@ def test_a_mask_of_another_size_and_a_checkpoint_of_another_model(
     refused("prompt", picture, "--box", "5,5,30,30", "--model", weights, names="resnet.safetensors")
 
 
+def test_a_name_that_tells_no_format(refused: Refused, picture: Path, tmp_path: Path) -> None:
+    message = refused("prompt", picture, "--box", "5,5,30,30", "--out", tmp_path / "b.xyz", names="Let its name end")
+    assert "--to" not in message
+
+
+def test_a_negative_tolerance_is_told_by_its_option(run: Run, picture: Path) -> None:
+    result = run("prompt", picture, "--box", "5,5,30,30", "--simplify", "-1")
+    assert result.exit_code == 2
+    assert "--simplify" in result.stderr
+
+
+def test_a_promptable_model_finds_no_nuclei(refused: Refused, picture: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clicks"
+    shutil.copytree(bundled_prompt_folder(), folder)
+    for arguments in (
+        ["segment", picture, "--mpp", "0.25", "--model", folder, "--out", tmp_path / "out"],
+        ["prompt", picture, "--mpp", "0.25", "--auto", "nuclei", "--segmenter", folder],
+        ["evaluate", tmp_path / "absent", "--model", folder],
+    ):
+        if arguments[0] == "evaluate":
+            (tmp_path / "absent").mkdir()
+        message = refused(*arguments, names="This is a promptable model")
+        assert f"histoseed prompt IMAGE --model {folder}" in message
+
+
 def test_a_bad_prompt_of_a_file_is_named(refused: Refused, picture: Path, tmp_path: Path) -> None:
     names = ["00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"]
     objects = Instances.build([shapely.box(5, 5, 20, 20), shapely.box(700, 5, 720, 20)], id=names)
@@ -102,6 +129,8 @@ def test_the_help_stands_in_panels(run: Run) -> None:
         (["--auto", "grid", "--candidates"], "--candidates"),
         (["--region", "0,0,9,9", "--point", "5,5"], "--region"),
         (["--every", "4", "--point", "5,5"], "--every"),
+        (["--auto", "grid", "--segmenter", "bundled", "--mpp", "0.25"], "A grid asks no segmenter"),
+        (["--box", "5,5,30,30", "--overlay", "a.txt"], "Let its name end in .png"),
         (["--min-score", "0.5", "--point", "5,5"], "--min-score"),
         (["--auto", "grid", "--min-score", "7"], "--min-score"),
         (["--box", "5,5,30"], "--box"),

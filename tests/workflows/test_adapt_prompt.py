@@ -75,7 +75,8 @@ def test_a_sam_is_trained_stored_and_loaded(discs: Path, tmp_path: Path, name: s
     if method != "frozen":
         with pytest.raises(InputError, match=f"trained by {method}"):
             adapt_prompts(discs, out=tmp_path / "next", encoder=out, method="frozen", **QUICK)
-    adapt_prompts(discs, out=tmp_path / "next", encoder=out, **QUICK)
+    following = adapt_prompts(discs, out=tmp_path / "next", encoder=out, **QUICK)
+    assert following.name.count("adapted to") == 1
     assert [entry.name for entry in read_trained_card(tmp_path / "next").data] == ["discs", "discs"]
 
 

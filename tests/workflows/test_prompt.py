@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,9 @@ from PIL import Image
 import histoseed
 from histoseed.annotations import Instances, read_geojson, write_geojson
 from histoseed.errors import InputError, LimitError, ModelError, OutputError
-from histoseed.geometry import label_to_polygons
+from histoseed.geometry import Region, label_to_polygons
+from histoseed.slides import open_slide
+from histoseed.workflows.prompting.overlay import overlay_png
 
 SIDE = 256
 
@@ -96,6 +101,115 @@ def test_what_is_right_already_is_reported_as_unchanged(drawing: tuple[Path, np.
     again = histoseed.prompt(path, mpp=0.25, prompts=own.instances)
     assert again.facts["unchanged"] >= 6
     assert again.facts["prompts"] == 12
+    kept = [row["status"] == "unchanged" for row in again.rows]
+    assert again.instances.id.tolist() == own.instances.id.tolist()
+    for index in np.flatnonzero(kept):
+        given = own.instances.geometry[index]
+        assert again.instances.geometry[index].wkb == given.wkb
+        assert again.rows[index]["area_px"] == given.area
+        assert again.rows[index]["vertices"] == shapely.get_num_coordinates(given)
+
+
+def test_the_outline_of_a_user_is_written_as_it_was_drawn(drawing: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    """An outline that agrees with the answer, but is none: every second vertex of the truth, shifted a little."""
+    path, labels = drawing
+    corners = shapely.get_coordinates(truth(labels)[3])[:-1:2] + 0.25
+    given = Instances.build([shapely.Polygon(corners)], source="somebody")
+    made = histoseed.prompt(path, mpp=0.25, prompts=given, out=tmp_path / "out.geojson")
+    assert made.rows[0]["status"] == "unchanged"
+    assert made.rows[0]["iou"] < 1
+    write_geojson(tmp_path / "in.geojson", given)
+    before, after = (json.loads((tmp_path / f"{n}.geojson").read_text())["features"][0] for n in ("in", "out"))
+    assert after["geometry"] == before["geometry"]
+    assert after["properties"]["metadata"] == before["properties"]["metadata"]
+    assert after["properties"]["measurements"] == {"histoseed: score": made.instances.score[0]}
+
+
+def _feature(name: str | int, box: tuple[float, ...], *, locked: bool = False) -> dict[str, Any]:
+    """As somebody writes it by hand: an id that is no UUID, a name, a measurement."""
+    return {
+        "type": "Feature", "id": name, "geometry": shapely.box(*box).__geo_interface__,
+        "properties": {"name": f"cell {name}", "isLocked": locked, "measurements": {"my grade": 2.5}},
+    }  # fmt: skip
+
+
+def test_what_a_file_says_of_its_objects_survives(drawing: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    path, _ = drawing
+    features = [
+        _feature("user-2", (80, 20, 112, 60)), _feature(7, (14, 20, 50, 60)),
+        _feature("locked", (140, 20, 180, 60), locked=True),
+    ]  # fmt: skip
+    (tmp_path / "crude.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    out = tmp_path / "fine.geojson"
+    made = histoseed.prompt(path, mpp=0.25, prompts=tmp_path / "crude.geojson", out=out, candidates=True)
+    assert [row["given_id"] for row in made.rows] == ["user-2", "7", "locked"]
+    assert [row["status"] for row in made.rows] == ["outlined", "outlined", "locked"]
+    written = json.loads(out.read_text())["features"]
+    own = {f["properties"]["name"]: f["properties"] for f in written if "name" in f["properties"]}
+    assert list(own) == ["cell user-2", "cell 7", "cell locked"]
+    assert [p["metadata"]["histoseed: source id"] for p in own.values()] == ["user-2", "7", "locked"]
+    assert {p["measurements"]["my grade"] for p in own.values()} == {2.5}
+    score = own["cell user-2"]["measurements"]["histoseed: score"]
+    assert score == pytest.approx(made.rows[0]["score"], abs=1e-4)
+    again, _ = read_geojson(out)
+    assert [t for t in again.texts if t] == [{"name": f"cell {n}", "id": n} for n in ("user-2", "7", "locked")]
+
+
+def test_a_bad_object_is_named_by_its_place_in_the_file(drawing: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    path, _ = drawing
+    crude = tmp_path / "crude.geojson"
+    inside, outside = _feature("user-1", (80, 20, 112, 60)), _feature("user-2", (900, 20, 920, 60))
+    crude.write_text(json.dumps([inside, outside]))
+    with pytest.raises(InputError, match="outside the slide") as caught:
+        histoseed.prompt(path, mpp=0.25, prompts=crude)
+    assert caught.value.where == f"{crude}, object 2 of 2 ('user-2', 'cell user-2')"
+    for feature in (inside, outside):
+        del feature["id"], feature["properties"]
+    crude.write_text(json.dumps([inside, outside]))
+    with pytest.raises(InputError, match="outside the slide") as caught:
+        histoseed.prompt(path, mpp=0.25, prompts=crude)
+    assert caught.value.where == f"{crude}, object 2 of 2"
+
+
+def test_a_file_without_objects_says_what_was_left_out(drawing: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    line = {"type": "Feature", "geometry": {"type": "LineString", "coordinates": [[1, 1], [9, 9]]}, "properties": {}}
+    (tmp_path / "line.geojson").write_text(json.dumps(line))
+    with pytest.raises(InputError, match=r"no object that could be a prompt\. A LineString encloses nothing"):
+        histoseed.prompt(drawing[0], mpp=0.25, prompts=tmp_path / "line.geojson")
+
+
+def test_random_weights_are_told(drawing: tuple[Path, np.ndarray]) -> None:
+    made = histoseed.prompt(drawing[0], mpp=0.25, box=(78, 22, 114, 58), model="tiny-sam")
+    assert made.facts["notes"][-1].startswith("The weights of tiny-sam are random numbers")
+    made = histoseed.prompt(drawing[0], mpp=0.25, box=(78, 22, 114, 58))
+    assert not any("random" in note for note in made.facts["notes"])
+
+
+def test_the_overlay_is_seen(tmp_path: Path) -> None:
+    """On 2,000 pixels a line has three or more, by where it lies between them; candidates have a colour each."""
+    Image.new("RGB", (2000, 2000), (232, 190, 215)).save(tmp_path / "ground.png")
+    boxes = [shapely.box(200 * k, 200 * k, 200 * k + 400, 200 * k + 400) for k in (1, 3, 5)]
+    outlines = Instances.build(boxes, measurements=[{"candidate": float(k)} for k in range(3)])
+    rows = [{"id": outlines.id[0], "status": "outlined", "score": 0.5, "iou": None}]
+    with open_slide(tmp_path / "ground.png") as slide:
+        region = Region(0, 0, 2000, 2000)
+        drawn = overlay_png(slide, Instances.empty(), outlines, rows, region=region)
+    pixels = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"))
+    for box, color in zip(boxes, [(0, 255, 102), (0, 213, 255), (255, 61, 242)], strict=True):
+        x0, y0, _, _ = (int(v) for v in box.bounds)
+        across = (pixels[y0 + 100, x0 - 20 : x0 + 20] == color).all(-1)
+        assert 3 <= across.sum() <= 5
+
+
+def test_the_best_candidate_lies_on_top(tmp_path: Path) -> None:
+    Image.new("RGB", (200, 200), (232, 190, 215)).save(tmp_path / "ground.png")
+    outlines = Instances.build([shapely.box(50, 50, 150, 150)] * 3, measurements=[{"candidate": k} for k in range(3)])
+    rows = [{"id": outlines.id[0], "status": "outlined", "score": 0.5, "iou": None}]
+    with open_slide(tmp_path / "ground.png") as slide:
+        drawn = overlay_png(slide, Instances.empty(), outlines, rows)
+    pixels = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB")).reshape(-1, 3)
+    assert (pixels == (0, 255, 102)).all(1).any()
+    assert not (pixels == (255, 61, 242)).all(1).any()
 
 
 def test_an_empty_answer_is_an_answer(drawing: tuple[Path, np.ndarray]) -> None:

@@ -185,7 +185,7 @@ class Shapes:
         if not wrong.any() and size is not None:
             wrong = (xy < 0).any(axis=1) | (xy > np.asarray(size)).any(axis=1)
             extent = "" if np.isinf(size).any() else f" of {size[0]} x {size[1]} pixels"
-            what, fix = f"is outside the image{extent}", f"{fix[:-1]}, or allow coordinates outside (allow_outside)."
+            what, fix = f"is outside the image{extent}", f"{fix[:-1]}, or allow coordinates outside (--allow-outside)."
         if wrong.any():
             at = int(np.flatnonzero(wrong)[0])
             text = f"The position ({xy[at, 0]:g}, {xy[at, 1]:g}) {what}."

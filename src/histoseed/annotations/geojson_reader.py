@@ -9,12 +9,14 @@ reading order, children after their parent. What is left out or changed is said 
 - A QuPath *cell* has a cell boundary (``geometry``) and often a nucleus (``nucleusGeometry``): the boundary is read,
   with ``nucleus=True`` the nucleus where there is one.
 - An outline that crosses itself is repaired by shapely's "structure" method: everything it goes round counts as inside.
-- An ``id`` that is no UUID is replaced by one made from its text and the outline, the same at every reading.
+- An ``id`` that is no UUID is replaced by one made from its text and the outline, the same at every reading; the one
+  that was given stands in ``texts``, as does the name.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +28,7 @@ import shapely
 
 from histoseed.annotations.classifications import parse_classification
 from histoseed.annotations.geojson_geometry import Shapes
-from histoseed.annotations.geojson_writer import KIND, QUALITY, SCORE, SOURCE
+from histoseed.annotations.geojson_writer import KIND, QUALITY, SCORE, SOURCE, SOURCE_ID
 from histoseed.annotations.instances import Instances
 from histoseed.annotations.json_files import collector_paused, read_json
 from histoseed.annotations.limits import over_limit
@@ -41,6 +43,8 @@ _NAMESPACE = uuid.UUID("5b1f4b6e-4c0e-5d9c-9a51-0d6a0a6f2f11")
 
 _NOT_OBJECTS = ("root", "PathRootObject", "tmaCore", "tma_core", "TMACoreObject")
 """QuPath object types that frame other objects: the whole image and the cores of a tissue microarray."""
+
+_OBJECT_TYPE = re.compile(r"Path\w+Object|TMACoreObject")
 
 
 def read_geojson(
@@ -142,6 +146,7 @@ class _Rows:
     locked: list[bool] = field(default_factory=list)
     measurements: list[dict[str, float]] = field(default_factory=list)
     source: list[str | None] = field(default_factory=list)
+    texts: list[dict[str, str] | None] = field(default_factory=list)
     colors: dict[str, str] = field(default_factory=dict)
 
     def add(self, index: int, feature: object, *, nucleus: bool) -> None:
@@ -169,6 +174,7 @@ class _Rows:
         metadata = properties.get("metadata")
         metadata = metadata if isinstance(metadata, dict) else {}
         source = metadata.get(SOURCE)
+        texts = _texts(given_id, properties.get("name"), metadata.get(SOURCE_ID))
         for _ in range(count):
             self.given_id.append(given_id)
             self.class_name.append(name)
@@ -176,6 +182,7 @@ class _Rows:
             self.locked.append(properties.get("isLocked") is True)
             self.measurements.append(self._measurements(properties.get("measurements"), label))
             self.source.append(source if isinstance(source, str) else None)
+            self.texts.append(texts)
 
     def _measurements(self, value: object, label: str) -> dict[str, float]:
         """Numbers by name, from an object (QuPath 0.4 and later) or a list of {name, value}."""
@@ -215,6 +222,7 @@ class _Rows:
             source=[self.source[row] for row in rows],
             locked=np.array([self.locked[row] for row in rows], dtype=bool),
             measurements=measurements,
+            texts=[self.texts[row] for row in rows],
             colors=self.colors,
         )
 
@@ -247,6 +255,18 @@ class _Rows:
             taken.add(canonical)
             ids.append(canonical)
         return ids
+
+
+def _texts(given_id: object, name: object, kept_id: object) -> dict[str, str] | None:
+    """The name of an object, and its id where that is no UUID; QuPath 0.2 wrote the type of the object in its place."""
+    texts = {"name": name} if isinstance(name, str) and name else {}
+    numbered = isinstance(given_id, int) and not isinstance(given_id, bool)
+    foreign = isinstance(given_id, str) and given_id and _canonical_uuid(given_id) is None
+    if isinstance(kept_id, str):
+        texts["id"] = kept_id
+    elif numbered or (foreign and not _OBJECT_TYPE.fullmatch(str(given_id))):
+        texts["id"] = str(given_id)
+    return texts or None
 
 
 def _canonical_uuid(value: object) -> str | None:

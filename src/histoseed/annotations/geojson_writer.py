@@ -4,10 +4,11 @@ One feature stands on one line of a ``FeatureCollection``::
 
     id           the UUID of the object
     geometry     Polygon, MultiPolygon or Point; level-0 pixels, origin top-left, at most two decimals
-    properties   objectType, classification {name | names, color}, isLocked, measurements, metadata
+    properties   objectType, name, classification {name | names, color}, isLocked, measurements, metadata
 
 What QuPath has no field for stands where QuPath keeps and shows it: score and quality among the measurements, the kind
-(where it is a box) and the source in the metadata, which holds strings. The names start with ``histoseed: ``.
+(where it is a box), the source and an id that was no UUID in the metadata, which holds strings. The names start with
+``histoseed: ``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from histoseed.annotations.json_files import collector_paused
 from histoseed.errors import AnnotationError, InputError, OutputError
 from histoseed.files import atomic_path
 
-__all__ = ["KIND", "QUALITY", "SCORE", "SOURCE", "GeoJsonWriter", "ObjectType", "write_geojson"]
+__all__ = ["KIND", "QUALITY", "SCORE", "SOURCE", "SOURCE_ID", "GeoJsonWriter", "ObjectType", "write_geojson"]
 
 ObjectType = Literal["annotation", "detection", "cell"]
 
@@ -41,6 +42,7 @@ SCORE = "histoseed: score"
 QUALITY = "histoseed: quality"
 KIND = "histoseed: kind"
 SOURCE = "histoseed: source"
+SOURCE_ID = "histoseed: source id"
 
 _ROWS_AT_ONCE = 8192
 
@@ -158,18 +160,23 @@ def _features(instances: Instances, object_type: str) -> Iterator[str]:
         instances.quality.tolist(),
         instances.kind,
         instances.source,
+        instances.texts,
         strict=True,
     )
-    for object_id, shape, name, locked, measurements, score, quality, kind, source in columns:
+    for object_id, shape, name, locked, measurements, score, quality, kind, source, texts in columns:
         numbers = {key: value for key, value in measurements.items() if math.isfinite(value)}
         numbers.update((key, value) for key, value in ((SCORE, score), (QUALITY, quality)) if math.isfinite(value))
         strings = {} if kind != "box" else {KIND: kind}
         if source is not None:
             strings[SOURCE] = source
+        called = ""
+        if texts:
+            strings |= {SOURCE_ID: texts["id"]} if "id" in texts else {}
+            called = f'"name":{_dumps(texts["name"])},' if "name" in texts else ""
         metadata = f',"metadata":{_dumps(strings)}' if strings else ""
         yield (
             f'{{"type":"Feature","id":{_dumps(object_id)},"geometry":{shape},"properties":{{"objectType":"{object_type}",'
-            f'{classes.get(name, "")}"isLocked":{"true" if locked else "false"},'
+            f'{called}{classes.get(name, "")}"isLocked":{"true" if locked else "false"},'
             f'"measurements":{_dumps(numbers) if numbers else "{}"}{metadata}}}}}'
         )
 

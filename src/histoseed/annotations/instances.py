@@ -21,7 +21,7 @@ Strings = npt.NDArray[np.object_]
 KINDS = ("polygon", "box", "point")
 """How an object was given. The kind is kept; a box is never passed off as an outline."""
 
-_COLUMNS = ("geometry", "class_name", "id", "kind", "score", "quality", "source", "locked", "measurements")
+_COLUMNS = ("geometry", "class_name", "id", "kind", "score", "quality", "source", "locked", "measurements", "texts")
 _POINT, _POLYGON, _MULTIPOLYGON = 0, 3, 6  # shapely.get_type_id
 
 
@@ -48,6 +48,8 @@ class Instances:
         source: who or what made it, None where unknown. Object array of str.
         locked: protected from edits. bool.
         measurements: one mapping of names to numbers an object. Object array of dict.
+        texts: what the source calls an object, None where it says nothing. Object array of dict: ``name``, and ``id``
+            where that is no UUID. Only GeoJSON holds them.
         colors: class name -> "#rrggbb" where the source states one.
 
     Raises:
@@ -68,6 +70,7 @@ class Instances:
     source: Strings
     locked: npt.NDArray[np.bool_]
     measurements: npt.NDArray[np.object_]
+    texts: npt.NDArray[np.object_]
     colors: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -83,6 +86,7 @@ class Instances:
         source: Sequence[str | None] | Strings | str | None = None,
         locked: npt.ArrayLike | bool = False,
         measurements: Sequence[Mapping[str, float]] | npt.NDArray[np.object_] | None = None,
+        texts: Sequence[Mapping[str, str] | None] | npt.NDArray[np.object_] | None = None,
         colors: Mapping[str, str] | None = None,
     ) -> Instances:
         """Make a table; a single value stands for every row, what is left out gets the empty value."""
@@ -116,6 +120,7 @@ class Instances:
             source=column("source", source),
             locked=numbers("locked", locked, empty=False),
             measurements=column("measurements", [{} for _ in range(n)] if measurements is None else measurements),
+            texts=column("texts", texts),
             colors=dict(colors or {}),
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from histoseed.benchmarking.plan_files import ready_plans
 from histoseed.datasets.importers.registry import IMPORTERS
 from histoseed.encoders import EncoderCard
 
@@ -35,11 +36,14 @@ def lacking_dataset(name: str, roots: Sequence[Path]) -> Lacking:
 
     Args:
         name: Its folder, as the plan names it.
-        roots: Where it was looked for; the first is where it should be.
+        roots: Where it was looked for; the first is where it should be, unless ready plans lie there.
     """
-    target = roots[0] / name
+    ready = roots[0] in {path.parent for path in ready_plans().values()}  # no place for data of users
+    target = f"DIR/{name}" if ready else roots[0] / name
     if name in IMPORTERS:
         get = f"histoseed import {name} SOURCE --out {target} (where SOURCE is from: histoseed dataset list {name})"
+    elif ready:
+        get = f"Import it as {target} (docs/datasets.md), then add --data DIR."
     else:
         get = f"Import it as {target}, or change the plan (docs/datasets.md)."
     return Lacking("data set", name, f"There is no data set {name!r} in {listed(roots)}.", get)

@@ -158,6 +158,7 @@ def report_benchmark(
     preset: str | None = None,
     out: Path | str,
     page: Path | str | None = None,
+    cases: bool = True,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write the page of a plan that was run, or one page of all plans of a folder.
@@ -167,10 +168,13 @@ def report_benchmark(
         preset: Only this one of those that were run.
         out: Folder of results.
         page: Folder to write; None is ``report`` with the name of the plan in the folder of results.
+        cases: Show pictures of objects, for promptable models. Without them the page holds no part of a data set, and
+            may be published where the pictures may not.
         overwrite: Replace an earlier page.
 
     Returns:
-        JSON values: ``page`` (the file), ``runs``, ``failed``, ``missing``, ``waiting`` (numbers).
+        JSON values: ``page`` (the file), ``runs``, ``failed``, ``missing``, ``waiting`` (numbers of runs); of
+        plans of promptable models also ``plans``, and ``plans_waiting``: of how many of them nothing was run.
 
     Raises:
         InputError: the plan was not run into the folder.
@@ -179,7 +183,7 @@ def report_benchmark(
     folder = Path(out)
     prompted = prompt_plans(plan)
     if prompted:
-        return _report_prompts(prompted, Path(plan).stem, preset, folder, page, overwrite=overwrite)
+        return _report_prompts(prompted, Path(plan).stem, preset, folder, page, cases=cases, overwrite=overwrite)
     from histoseed.benchmarking.report import write_report  # noqa: PLC0415 - imports matplotlib
 
     titles = read_titles(plan)
@@ -205,13 +209,22 @@ def report_benchmark(
 
 
 def _report_prompts(
-    plans: Sequence[Path], name: str, preset: str | None, folder: Path, page: Path | str | None, *, overwrite: bool
+    plans: Sequence[Path],
+    name: str,
+    preset: str | None,
+    folder: Path,
+    page: Path | str | None,
+    *,
+    cases: bool,
+    overwrite: bool,
 ) -> dict[str, Any]:
     """One page of plans of promptable models."""
-    from histoseed.benchmarking.prompted.report.files import write_prompt_report  # noqa: PLC0415 - imports matplotlib
+    from histoseed.benchmarking.prompted.report.files import without_cases, write_prompt_report  # noqa: PLC0415 - imports matplotlib
 
     experiments, counts = read_experiments(plans, preset, folder)
     title = {} if len(plans) > 1 else {"title": experiments[0].title}
+    if not cases:
+        experiments = [without_cases(found) for found in experiments]
     made = write_prompt_report(
         experiments, results=folder, out=folder / f"report-{name}" if page is None else page, overwrite=overwrite,
         **title,

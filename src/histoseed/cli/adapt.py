@@ -210,8 +210,8 @@ def adapt(
         typer.Option(
             "--method",
             metavar="NAME",
-            help="What trains beside the decoder: frozen: nothing, full: everything (default for bundled), or lora, "
-            "adapter, side-branch, bitfit, last-block.",
+            help="What trains beside the decoder: frozen: nothing (default for --task prompt), full: everything "
+            "(otherwise the default for bundled), or lora, adapter, side-branch, bitfit, last-block.",
             rich_help_panel=MODEL,
         ),
     ] = None,

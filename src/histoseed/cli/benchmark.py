@@ -139,6 +139,10 @@ def report(
     page: Annotated[
         Path | None, typer.Option("--page", metavar="DIR", help="Folder of the page (default: in the results).")
     ] = None,
+    cases: Annotated[
+        bool,
+        typer.Option("--cases/--no-cases", help="Pictures of single objects; a page without them holds no data."),
+    ] = True,
     json: Json = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -151,9 +155,12 @@ def report(
     from histoseed.benchmarking import report_benchmark
 
     with output.working("Writing the page"):
-        made = report_benchmark(plan, preset=preset, out=out, page=page, overwrite=overwrite)
+        made = report_benchmark(plan, preset=preset, out=out, page=page, cases=cases, overwrite=overwrite)
     names = {"page": "page", "runs": "runs", "failed": "failed", "missing": "missing", "waiting": "not run yet"}
-    output.say(facts_table({text: str(made[name]) for name, text in names.items()}))
+    facts = {text: str(made[name]) for name, text in names.items()}
+    if made.get("plans_waiting"):
+        facts["plans not run"] = f"{made['plans_waiting']} of {made['plans']}; above are the others' runs"
+    output.say(facts_table(facts))
     output.result(made)
 
 

@@ -12,7 +12,7 @@ import typer
 
 from histoseed.cli.options import MODEL, OUTPUT, Device, Dtype, Json, Overwrite, Quiet
 from histoseed.cli.output import Output, facts_table, rows_table
-from histoseed.errors import InputError
+from histoseed.errors import InputError, OutputError
 from histoseed.wording import counted
 
 if TYPE_CHECKING:
@@ -167,6 +167,7 @@ def prompt(
         typer.Option(
             "--simplify",
             metavar="UM",
+            min=0,
             help="Tolerance of the outline; 0 keeps pixel edges.",
             rich_help_panel=OUTLINE,
         ),
@@ -211,6 +212,8 @@ def prompt(
     from histoseed.workflows.prompt import prompt as work
 
     output = Output("prompt", json=json, quiet=quiet, overwrite=overwrite)
+    if overlay is not None and overlay.suffix.lower() != ".png":
+        raise OutputError("The picture of --overlay is a PNG.", where=overlay, fix="Let its name end in .png.")
     box_given = None if box is None else _numbers(box, "X0,Y0,X1,Y1", "--box")
     place = None if region is None else _numbers(region, "X,Y,W,H", "--region")
     asked = {
@@ -247,6 +250,9 @@ def _look(auto: _Auto | None, asked: dict[str, Any]) -> Look | None:
             option = "--" + next(iter(given)).removesuffix("_um").replace("_", "-")
             raise InputError("This belongs to --auto.", where=option, fix="Add --auto nuclei or --auto grid.")
         return None
+    if auto is _Auto.grid and "segmenter" in given:
+        fix = "Leave it out, or use --auto nuclei."
+        raise InputError("A grid asks no segmenter.", where="--segmenter", fix=fix)
     from histoseed.workflows.prompting.automatic import Look
 
     return Look(proposals=auto.value, **given)
@@ -301,6 +307,6 @@ def _cells(row: dict[str, Any]) -> list[str]:
     size = f"{area:.1f} um2" if area is not None else shown(row.get("area_px"), ".0f") + " px"
     found = {"empty": "no object"}.get(row["status"], row["status"])
     return [
-        row["id"][:8], found, shown(row["score"], ".2f"), size if row["score"] is not None else "",
-        shown(row.get("vertices"), "d"), shown(row["iou"], ".2f"),
+        row.get("given_id", row["id"][:8])[:20], found, shown(row["score"], ".2f"),
+        size if row["score"] is not None else "", shown(row.get("vertices"), "d"), shown(row["iou"], ".2f"),
     ]  # fmt: skip

@@ -229,15 +229,23 @@ class Strokes:
         offset: x, y of the picture's upper left corner, level-0 pixels.
         scale: Pixels of the picture in one level-0 pixel.
         colors: Class name -> "#rrggbb", of every class that will come.
+        thickness: Width of a line in pixels of the picture; discs of points grow with it.
     """
 
     def __init__(
-        self, shape: tuple[int, int], *, offset: tuple[float, float], scale: float, colors: dict[str, str]
+        self,
+        shape: tuple[int, int],
+        *,
+        offset: tuple[float, float],
+        scale: float,
+        colors: dict[str, str],
+        thickness: int = 1,
     ) -> None:
         self._shape = shape
         self._offset = offset
         self._scale = scale
         self._colors = colors
+        self._thickness = thickness
         self._touched: dict[str, npt.NDArray[np.uint8]] = {}
 
     def add(self, instances: Instances) -> None:
@@ -247,7 +255,7 @@ class Strokes:
         for shape in _shapes(instances, self._offset, self._scale, self._shape, self._colors):
             if shape.color not in self._touched:
                 self._touched[shape.color] = np.zeros(self._shape, np.uint8)
-            shape.draw(self._touched[shape.color], (1,), cv2.LINE_8, 1, 4)
+            shape.draw(self._touched[shape.color], (1,), cv2.LINE_8, self._thickness, self._thickness + 3)
 
     def over(self, picture: Picture) -> Picture:
         """A copy of the picture (H, W, 3) with the outlines so far."""

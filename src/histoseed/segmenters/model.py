@@ -217,7 +217,7 @@ def read_card(folder: Path) -> ModelCard:
     """The card of a model folder.
 
     Raises:
-        ModelError: no model stands there, its card is damaged, or a newer histoseed wrote it.
+        ModelError: no model stands there, its card is damaged, a newer histoseed wrote it, or it is a promptable model.
     """
     path = folder / CARD
     if not path.is_file():
@@ -229,6 +229,9 @@ def read_card(folder: Path) -> ModelCard:
         content: Any = json.loads(path.read_text("utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(f"The model card is damaged ({error}).", where=path) from error
+    if isinstance(content, dict) and content.get("task") == "prompt":
+        what = "This is a promptable model: it outlines what is pointed at, and finds nothing by itself."
+        raise ModelError(what, where=path, fix=f"Use it with `histoseed prompt IMAGE --model {folder}`.")
     version = content.get("format_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
         what = f"The model has format version {version}; this histoseed reads up to {FORMAT_VERSION}."

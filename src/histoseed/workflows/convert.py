@@ -86,7 +86,7 @@ def convert(
     """
     source, out = Path(source), Path(out)
     settings = read_settings() if settings is None else settings
-    wanted = named_format(out_format, "--to") if out_format is not None else format_of_name(out)
+    wanted = named_format(out_format, "--to") if out_format is not None else format_of_name(out, "--to")
     inputs = [source, *(Path(path) for path in (image, classes) if path is not None)]
     _check_place(out, inputs)
     names = {} if classes is None else _read_classes(Path(classes), settings)

@@ -34,7 +34,8 @@ class PromptResult:
         instances: A row an outline, level-0 pixels; ``score`` is the IoU that the model expects. The best outline of a
             prompt has the prompt's id. With candidates, ``measurements`` hold their ``candidate`` rank from 0.
         rows: One mapping a prompt (of ``auto``: one an object that was found): ``id``, ``status`` (``outlined``;
-            ``unchanged``; ``empty``: the model found no object, and an outline that was given is kept; ``locked``),
+            ``unchanged``: the outline that was given is kept; ``empty``: the model found no object, and an outline that
+            was given is kept; ``locked``), ``given_id`` where the file's id is no UUID,
             ``score``, ``area_px``, ``area_um2``, ``vertices``, ``iou`` with the outline that was given or proposed.
         facts: Slide, model, counts.
     """
@@ -75,7 +76,8 @@ def prompt(
         points: x, y inside it.
         negatives: x, y outside it.
         prompts: Instead of these: an annotation file of any format, or its objects, one prompt each. The answer keeps
-            ids, classes and locks; locked objects are not touched.
+            ids, names, classes, measurements and locks; locked objects are not touched, and where the answer agrees
+            with the outline that was given, that one is kept.
         use: What of a crude outline in ``prompts`` is told to the model: box, mask or box+mask.
         auto: Instead of all these: ``grid`` or ``nuclei`` outlines everything that is found, see
             :class:`~histoseed.workflows.prompting.automatic.Look`, which may be given in its place.
@@ -144,24 +146,28 @@ class _Work:
     def answers(self, given: _Given, use: str, model: str | Path, notes: list[str], *, several: bool) -> _Done:
         """Answer what was pointed at."""
         from histoseed.workflows.prompting.asking import ask
-        from histoseed.workflows.prompting.models import load_prompt_model
+        from histoseed.workflows.prompting.models import load_prompt_model, weights_notes
         from histoseed.workflows.prompting.overlay import marks_of
         from histoseed.workflows.prompting.rows import rows_of_answers
 
         asked_rows = np.flatnonzero(~given.objects.locked)
         questions = given.questions(asked_rows, use)
         answering = load_prompt_model(model, device=self.device, dtype=self.dtype)
-        answers = ask(self.slide, answering, questions, finish=self.finish, several=several, progress=self.progress)
+        labels = None if given.labels is None else [given.labels[row] for row in asked_rows.tolist()]
+        answers = ask(
+            self.slide, answering, questions, finish=self.finish, several=several, labels=labels,
+            progress=self.progress,
+        )  # fmt: skip
         answer_of = dict(zip(asked_rows.tolist(), answers, strict=True))
         rows, instances = rows_of_answers(given.objects, answer_of, self.slide.mpp, crude=given.crude)
-        facts = _facts(self.slide, answering.name, rows, notes) | {"prompts": len(rows)}
+        facts = _facts(self.slide, answering.name, rows, [*notes, *weights_notes(answering)]) | {"prompts": len(rows)}
         marks = given.objects if given.single is None else marks_of(given.single)
         return _Done(PromptResult(instances, rows, facts), marks)
 
     def everything(self, look: Look, model: str | Path) -> _Done:
         """Look through a region."""
         from histoseed.workflows.prompting.automatic import find_everything
-        from histoseed.workflows.prompting.models import load_prompt_model
+        from histoseed.workflows.prompting.models import load_prompt_model, weights_notes
         from histoseed.workflows.prompting.rows import rows_of_found
 
         answering = load_prompt_model(model, device=self.device, dtype=self.dtype)
@@ -172,7 +178,7 @@ class _Work:
         rows, instances = rows_of_found(found, self.slide, answering)
         r = found.region
         place = [int(r.x), int(r.y), int(r.width), int(r.height)]
-        facts = _facts(self.slide, answering.name, rows, []) | {
+        facts = _facts(self.slide, answering.name, rows, weights_notes(answering)) | {
             "prompts": found.asked, "auto": look.proposals, "region": place, "windows": found.windows
         }  # fmt: skip
         return _Done(PromptResult(instances, rows, facts), Instances.empty(), r)
@@ -204,6 +210,7 @@ class _Given:
     objects: Instances
     single: Any = None
     crude: bool = False
+    labels: list[str] | None = None
 
     def questions(self, rows: Any, use: str) -> list[Any]:
         from histoseed.workflows.prompting.questions import USES, prompts_of
@@ -223,7 +230,7 @@ def _given(
     negatives: Sequence[tuple[float, float]],
 ) -> tuple[_Given, list[str]]:
     from histoseed.prompting import Prompt
-    from histoseed.workflows.prompting.questions import read_objects
+    from histoseed.workflows.prompting.questions import labels_of, read_objects
     from histoseed.workflows.prompting.rows import NAMESPACE
 
     marked = box is not None or len(points) > 0 or len(negatives) > 0
@@ -234,7 +241,7 @@ def _given(
         if isinstance(prompts, Instances):
             return _Given(prompts, crude=True), []
         objects, notes = read_objects(Path(prompts), slide.size)
-        return _Given(objects, crude=True), notes
+        return _Given(objects, crude=True, labels=labels_of(objects, Path(prompts))), notes
     if not marked:
         raise InputError("Nothing was pointed at.", fix="Give --box, --point, --prompts or --auto.")
     positive, negative = (np.array(list(p), float).reshape(-1, 2) for p in (points, negatives))

@@ -157,8 +157,13 @@ def test_the_name_of_the_output(file: str, name: str) -> None:
 )
 def test_names_that_do_not_tell(file: str, listed: str) -> None:
     with pytest.raises(InputError) as caught:
-        format_of_name(file)
+        format_of_name(file, "--to")
     assert f"--to FORMAT; one of {listed}" in str(caught.value.fix)
+    with pytest.raises(InputError) as caught:
+        format_of_name(file)
+    offered = str(caught.value.fix).removeprefix("Let its name end in one of ").removesuffix(".").split(", ")
+    assert ".geojson" in offered
+    assert all(format_of_name(f"a{suffix}") for suffix in offered)
 
 
 def test_a_wrong_name_offers_the_nearest() -> None:

@@ -16,7 +16,8 @@ from fixtures import prompt_results as made
 from histoseed.benchmarking.prompted.report import Experiment, write_prompt_report
 from histoseed.benchmarking.prompted.report.contents import document_of
 from histoseed.benchmarking.prompted.report.figures import curve_plots, loss_plot, score_plot
-from histoseed.benchmarking.prompted.report.labels import common_words
+from histoseed.benchmarking.prompted.report.files import without_cases
+from histoseed.benchmarking.prompted.report.labels import common_words, varying
 from histoseed.benchmarking.prompted.report.published import published_table, published_tables
 from histoseed.benchmarking.prompted.report.sheets import case_photos
 from histoseed.benchmarking.prompted.report.sizes import empty_strata, size_table
@@ -319,6 +320,27 @@ def test_cases_whose_pictures_are_gone_or_damaged(tmp_path):
     for case in one.cases:
         (tmp_path / case.picture).unlink()
     assert list(case_photos(experiment(one), "dice", tmp_path)) == []
+
+
+def test_a_page_without_cases_holds_no_picture_of_data(tmp_path):
+    found = experiment(made.with_cases(made.result(), tmp_path))
+    assert list(case_photos(found, "dice", tmp_path))
+    bare = without_cases(found)
+    assert list(case_photos(bare, "dice", tmp_path)) == []
+    assert bare.results[0].scores == found.results[0].scores
+
+
+def test_what_trained_models_share_is_said_once_though_one_was_not_trained(tmp_path):
+    plain = made.result()
+    trained = [
+        dataclasses.replace(
+            plain,
+            model=dataclasses.replace(plain.model, method="frozen", loss="bce", training={"patches": n, "batch": 8}),
+        )
+        for n in (1, 2)
+    ]
+    assert varying([plain, *trained]) == ["method", "training.patches"]
+    assert "loss bce" in common_words([plain, *trained])
 
 
 def test_failed_and_missing_runs_are_listed(tmp_path):

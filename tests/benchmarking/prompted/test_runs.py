@@ -8,6 +8,7 @@ import pytest
 from histoseed.benchmarking import plan_benchmark, report_benchmark, run_benchmark
 from histoseed.benchmarking.arms import Places
 from histoseed.benchmarking.prompted import units
+from histoseed.benchmarking.prompted.collect import read_experiments
 from histoseed.benchmarking.prompted.expand import expand_prompts
 from histoseed.benchmarking.prompted.plan import read_prompt_plan
 from histoseed.benchmarking.prompted.results import PromptResult
@@ -102,6 +103,11 @@ def test_a_model_is_trained_once_and_scored_under_every_condition(data, write, t
     assert (again["done"], again["reused"]) == (2, 2)
     page = report_benchmark(plan, out=out, page=tmp_path / "page")
     assert (page["runs"], page["failed"], page["missing"], page["waiting"]) == (2, 0, 0, 0)
+    assert (page["plans"], page["plans_waiting"]) == (1, 0)
+    other = tmp_path / "other.toml"
+    other.write_text(plan.read_text().replace('name = "tiny"', 'name = "other"', 1))
+    _, numbers = read_experiments([plan, other], None, out)
+    assert (numbers["runs"], numbers["plans"], numbers["plans_waiting"]) == (2, 2, 1)
     shown = json.loads((tmp_path / "page" / "report.json").read_text())["experiments"][0]["results"]
     assert {one["plan"] for one in shown} == {"tiny"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -99,8 +100,12 @@ def _foreign(path: Path) -> str | None:
     return next((name for name, keys in _FOREIGN.items() if head is not None and keys <= head.keys), None)
 
 
-def format_of_name(path: Path | str) -> Format:
+def format_of_name(path: Path | str, option: str | None = None) -> Format:
     """The format that the name of a file to be written asks for.
+
+    Args:
+        path: The file.
+        option: With which a user can name the format instead; None: there is none.
 
     Raises:
         InputError: no format has such files, or several have.
@@ -109,7 +114,11 @@ def format_of_name(path: Path | str) -> Format:
     if len(fitting) == 1:
         return fitting[0]
     what = "Several annotation formats have such files." if fitting else "The name does not tell the annotation format."
-    raise InputError(what, where=path, fix=_say_it("--to", fitting))
+    if option is not None:
+        raise InputError(what, where=path, fix=_say_it(option, fitting))
+    shared = Counter(suffix for one in FORMATS.values() for suffix in one.endings)
+    telling = sorted(suffix for suffix, formats in shared.items() if formats == 1)
+    raise InputError(what, where=path, fix=f"Let its name end in one of {', '.join(telling)}.")
 
 
 def _longest(name: str, among: Iterable[Format]) -> list[Format]:

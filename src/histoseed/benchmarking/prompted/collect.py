@@ -39,7 +39,7 @@ def prompt_plans(plan: Path | str) -> list[Path]:
 def read_experiments(
     plans: Sequence[Path], preset: str | None, folder: Path
 ) -> tuple[list[Experiment], dict[str, int]]:
-    """What was run of plans, as the report takes it, and how many runs are done, failed, missing and waiting.
+    """What was run of plans, as the report takes it, and numbers: runs done, failed, missing and waiting; plans.
 
     Args:
         plans: Their files; of several those that were not run are left out.
@@ -48,16 +48,21 @@ def read_experiments(
 
     Raises:
         InputError: none of them was run into the folder.
+
+    Of the numbers, ``plans`` counts the files and ``plans_waiting`` those of which nothing was run: how many runs these
+    would have is known only where their data are.
     """
     experiments: list[Experiment] = []
-    counts: Counter[str] = Counter(runs=0, failed=0, missing=0, waiting=0)
+    counts: Counter[str] = Counter(runs=0, failed=0, missing=0, waiting=0, plans=len(plans), plans_waiting=0)
     for path in plans:
         table, _ = read_toml(path, "plan")
+        before = len(experiments)
         wanted = [preset] if preset is not None else [*read_presets(path), None]
         for one in wanted:
             record = str(table["name"]) if one is None else f"{table['name']}.{one}"
             if (folder / "plans" / f"{record}.json").is_file():
                 experiments.append(_experiment(read_planned(folder, record), table, one, folder, counts))
+        counts["plans_waiting"] += len(experiments) == before
     if not experiments:
         hint = "" if preset is None else f" --preset {preset}"
         fix = f"Run it first: histoseed benchmark run {plans[0]}{hint} --out {folder}."

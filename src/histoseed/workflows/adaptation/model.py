@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from histoseed._version import __version__
 from histoseed.encoders import EncoderCard, build_encoder
 from histoseed.licences import commercial_use
+from histoseed.wording import adapted_name
 from histoseed.workflows.adaptation.lessons import Lessons
 from histoseed.workflows.adaptation.parts import ADDING, Parts
 from histoseed.workflows.annotated import Annotated
@@ -89,7 +90,7 @@ def new_model(  # noqa: PLR0917 - one caller
     )
     new = ModelCard(
         histoseed=__version__,
-        name=name or f"{card.name} adapted to {data.name}",
+        name=name or adapted_name(card.name, [data.name]),
         task=kind_of(parts.decoder.kind).task,
         classes=tuple(ClassEntry(name=c.name, color=c.color) for c in lessons.classes),
         mpp=scale,

@@ -14,7 +14,7 @@ from histoseed.errors import InputError
 from histoseed.files import write_bytes, write_json
 from histoseed.pictures import loss_curve
 from histoseed.settings import read_settings
-from histoseed.wording import counted
+from histoseed.wording import adapted_name, counted
 from histoseed.workflows.adaptation.prompted_data import KeptApart, Shares, TaughtObjects, draw_objects
 from histoseed.workflows.memory import explains_memory
 from histoseed.workflows.models import choose_device, choose_dtype
@@ -210,7 +210,7 @@ def adapt_prompts(
             f"Adapting {model.name} to {', '.join(d.name for d in data)} ({counted(len(taught.training), 'object')})"
         )
         history = _fit(model, taught, plan, run, cached=cached, told=progress or Silent(), title=title)
-        trained = name or f"{model.name} adapted to {', '.join(d.name for d in data)}"
+        trained = name or adapted_name(model.name, [d.name for d in data])
         facts = {
             "name": trained, "data": (*seen, *taught.data), "training": {"preset": preset, **asdict(plan)},
             "metrics": (_metrics(history),),
@@ -245,6 +245,10 @@ def _start(  # noqa: PLR0917 - one caller
 
     if histology is None:
         raise InputError("A fusion joins a histology encoder in.", where=f"--fusion {fusion}", fix="Add --histology.")
+    if prompt_model_folder(encoder) is not None:
+        what = f"A fusion joins a histology encoder to a SAM as its authors gave it, and {encoder} is none."
+        fix = "Name one, for instance --encoder sam-vit-b."
+        raise InputError(what, where=f"--fusion {fusion}", fix=fix)
     mixed = choose_dtype(dtype, device) == torch.bfloat16
     model = load_fused(
         encoder, histology, fusion, tiles=tiles, sam_weights=weights, histology_weights=histology_weights,

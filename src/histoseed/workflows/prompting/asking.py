@@ -104,6 +104,7 @@ def ask(
     *,
     finish: Finish,
     several: bool = False,
+    labels: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> list[Asked]:
     """Answer prompts about one slide.
@@ -114,6 +115,7 @@ def ask(
         prompts: In level-0 pixels. Two or more share windows.
         finish: What is done to the answers.
         several: All candidates of each prompt, not only the best.
+        labels: How errors name the prompts; None takes ids or numbers.
         progress: Told about every prompt.
 
     Returns:
@@ -122,8 +124,9 @@ def ask(
     Raises:
         InputError: a prompt that cannot be answered; nothing is computed then.
     """
-    for number, prompt in enumerate(prompts, 1):
-        check_prompt(prompt, slide.size, where=f"prompt {prompt.id or number}")
+    called = labels or [f"prompt {prompt.id or number}" for number, prompt in enumerate(prompts, 1)]
+    for label, prompt in zip(called, prompts, strict=True):
+        check_prompt(prompt, slide.size, where=label)
     windows: dict[Window, list[int]] = {}
     for index, prompt in enumerate(prompts):
         window = window_of(prompt, slide, model, shared=len(prompts) >= SHARED_FROM)

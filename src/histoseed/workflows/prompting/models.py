@@ -10,11 +10,12 @@ from histoseed.errors import InputError
 from histoseed.workflows.models import choose_device, choose_dtype, load_model
 
 if TYPE_CHECKING:
+    from histoseed.prompting import PromptableModel
     from histoseed.prompting.sam import PromptableCard
     from histoseed.prompting.sam.model import Precision
     from histoseed.prompting.trainable import TrainablePromptable
 
-__all__ = ["load_prompt_model", "prompt_model_folder"]
+__all__ = ["load_prompt_model", "prompt_model_folder", "weights_notes"]
 
 
 def load_prompt_model(
@@ -59,6 +60,15 @@ def load_prompt_model(
         return load_trained_sam(folder, device=device, precision=precision)
     segmenter = folded(load_model(bundled_folder(), device=device))
     return load_prompter(folder, segmenter, dtype=dtype_)
+
+
+def weights_notes(model: PromptableModel) -> list[str]:
+    """What is to be said about the weights of a model, before its answers are believed: whether they are random."""
+    from histoseed.prompting.sam.model import SamPromptable
+
+    if not isinstance(model, SamPromptable) or model.title is not None or not model.weights.startswith("random"):
+        return []
+    return [f"The weights of {model.name} are random numbers: its outlines and scores mean nothing."]
 
 
 def prompt_model_folder(model: str | Path | PromptableCard) -> Path | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import shapely
 
 from histoseed.annotations import Instances
@@ -17,7 +18,17 @@ from histoseed.workflows.prompting.asking import read_window
 
 __all__ = ["marks_of", "overlay_png"]
 
-_COLORS = {"prompt": "#ffd92f", "outline": "#4daf4a"}
+_CANDIDATES = ("#00ff66", "#00d5ff", "#ff3df2")
+"""Of the best candidate, the next ones, and what else there is: bright, as nuclei are dark."""
+_COLORS = {
+    "prompt": "#ffd92f",
+    "outline": _CANDIDATES[0],
+    "2nd candidate": _CANDIDATES[1],
+    "3rd candidate": _CANDIDATES[2],
+}
+_NAMES = np.array(list(_COLORS)[1:], dtype=object)
+_PER_LINE, _PER_OBJECT = 600, 12
+"""Lines have one pixel for so many of the picture's side, and at most such a part of the typical object."""
 _LONGEST, _LEAST = 2048, 512
 """Pixels of the longer side of a picture."""
 _OVERVIEW = 1200
@@ -50,7 +61,7 @@ def overlay_png(
     *,
     region: Region | None = None,
 ) -> bytes:
-    """Prompts in yellow, outlines in green.
+    """Prompts in yellow, outlines in green, further candidates in cyan and magenta.
 
     Args:
         slide: Where pixels come from.
@@ -78,10 +89,21 @@ def overlay_png(
         side=_CLOSE,
         limit=len(shown),
         columns=min(len(shown), 2 * _EACH),
-        legend=_COLORS if len(marks) else {"outline": _COLORS["outline"]},
+        legend=_legend(marks, outlines),
     )
     where = contact_sheet([numbered_boxes(whole, boxes, list(numbers))], side=_OVERVIEW)
     return png_bytes(_stacked(where, close))
+
+
+def _ranks(outlines: Instances) -> npt.NDArray[np.int64]:
+    """0 for the best candidate of a prompt. (N,) int64, at most the number of colours less one."""
+    ranks = [int(measured.get("candidate", 0)) for measured in outlines.measurements]
+    return np.clip(np.array(ranks, dtype=np.int64), 0, len(_NAMES) - 1)
+
+
+def _legend(marks: Instances, outlines: Instances) -> dict[str, str]:
+    shown = ["prompt"] * bool(len(marks)) + _NAMES[: 1 + max(_ranks(outlines), default=0)].tolist()
+    return {name: _COLORS[name] for name in shown}
 
 
 def _stacked(*pictures: Picture) -> Picture:
@@ -158,7 +180,18 @@ def _drawn(slide: Slide, place: Region, marks: Instances, outlines: Instances, *
     zoom = max(1, least // int(max(place.width, place.height)))
     picture = _read(slide, place, longest=longest).repeat(zoom, 0).repeat(zoom, 1)
     shape = (picture.shape[0], picture.shape[1])
-    strokes = Strokes(shape, offset=(place.x, place.y), scale=shape[1] / place.width, colors=_COLORS)
-    for name, table in (("prompt", marks), ("outline", outlines)):
+    scale = shape[1] / place.width
+    thickness = _thickness(max(shape), outlines if len(outlines) else marks, scale)
+    layers = {str(name): outlines.select(_ranks(outlines) == rank) for rank, name in enumerate(_NAMES)}
+    for name, table in [*reversed(layers.items()), ("prompt", marks)]:  # the best candidate above the others
+        strokes = Strokes(shape, offset=(place.x, place.y), scale=scale, colors=_COLORS, thickness=thickness)
         strokes.add(Instances.build(table.geometry, kind=table.kind, class_name=name, colors=_COLORS))
-    return strokes.over(picture)
+        picture = strokes.over(picture)
+    return picture
+
+
+def _thickness(side: int, objects: Instances, scale: float) -> int:
+    """Pixels of a line: more in large pictures, but not so many that small objects vanish under them."""
+    sides = np.ptp(objects.bounds().reshape(-1, 2, 2), axis=1).max(1) * scale
+    typical = float(np.median(sides)) if len(sides) else 0.0
+    return max(1, min(round(side / _PER_LINE), round((typical or side) / _PER_OBJECT)))

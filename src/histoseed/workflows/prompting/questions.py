@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from histoseed.prompting import MaskPrompt, Prompt
 from histoseed.settings import read_settings
 from histoseed.wording import counted
 
-__all__ = ["USES", "Use", "prompts_of", "read_objects"]
+__all__ = ["USES", "Use", "labels_of", "prompts_of", "read_objects"]
 
 Use = Literal["box", "mask", "box+mask"]
 USES: tuple[Use, ...] = ("box", "mask", "box+mask")
@@ -25,6 +26,8 @@ USES: tuple[Use, ...] = ("box", "mask", "box+mask")
 
 _SURE = 4.0
 """Logit of a pixel of a crude outline: rather sure, not certain."""
+_MADE = 5
+"""Version of the UUIDs that readers make for objects without one."""
 _SIDE = 256
 """Longest side of the array that an outline is drawn on."""
 
@@ -52,11 +55,38 @@ def read_objects(path: Path, size: tuple[int, int]) -> tuple[Instances, list[str
         fix = "Give the objects of this slide, in its level-0 pixels."
         raise InputError(what, where=path, fix=fix)
     if not len(objects):
-        raise InputError("The file holds no object.", where=path, fix="Draw boxes, points or crude outlines first.")
+        what = " ".join(["The file holds no object that could be a prompt.", *notes])
+        raise InputError(what, where=path, fix="Draw boxes, points or crude outlines first.")
     if len(objects) > settings.max_prompts:
         what = f"{len(objects):,} prompts are more than max_prompts = {settings.max_prompts:,}."
         raise LimitError(what, where=path, fix="Split the file, or raise HISTOSEED_MAX_PROMPTS.")
     return objects, notes
+
+
+def labels_of(objects: Instances, path: Path) -> list[str]:
+    """How errors name the objects of a file: the file, their number in it, and an id or a name that stands there.
+
+    Args:
+        objects: As they were read.
+        path: Of the file.
+    """
+    labels = []
+    for number, (name, texts) in enumerate(zip(objects.id, objects.texts, strict=True), 1):
+        known = texts or {}
+        called = [repr(known[key]) for key in ("id", "name") if key in known]
+        if "id" not in known and not _made_up(name):
+            called.insert(0, name)
+        told = f" ({', '.join(called)})" if called else ""
+        labels.append(f"{path}, object {number} of {len(objects)}{told}")
+    return labels
+
+
+def _made_up(name: str) -> bool:
+    """Whether an id may have been made while reading: those have version 5."""
+    try:
+        return uuid.UUID(name).version == _MADE
+    except ValueError:
+        return False
 
 
 def prompts_of(objects: Instances, use: Use = "box") -> list[Prompt]:

@@ -27,6 +27,7 @@ NAMESPACE = uuid.UUID("5b1c5be4-36a5-4b59-9f2c-0f9f62d3d1a6")
 """Of ids of prompts and candidates."""
 
 _SOURCE = "histoseed prompt"
+_COPIED = ("class_name", "locked", "id", "kind", "score", "quality", "source", "texts")
 
 Row = dict[str, Any]
 
@@ -49,29 +50,41 @@ def rows_of_answers(
         name, before = str(objects.id[index]), objects.geometry[index]
         outlined_before = crude and objects.kind[index] == "polygon"
         row: Row = {"id": name, "status": "locked", "score": None, "iou": None}
-        kept = {**base, "geometry": before, "id": name, "score": objects.score[index], "source": objects.source[index]}
+        texts = objects.texts[index]
+        row |= {"given_id": texts["id"]} if texts and "id" in texts else {}
+        kept = {
+            **base, "geometry": before, "id": name, "kind": objects.kind[index], "score": objects.score[index],
+            "quality": objects.quality[index], "source": objects.source[index], "texts": texts,
+            "measurements": objects.measurements[index],
+        }  # fmt: skip
         answer = answers.get(index)
         if answer is None:
-            made.append({**kept, "kind": objects.kind[index], "measurements": objects.measurements[index]})
+            made.append(kept)
             rows.append(row)
             continue
         best = answer.outlines[0]
         row |= {"status": "empty"} | _figures(best, mpp)
         if best.geometry is None and outlined_before:
-            made.append({**kept, "kind": "polygon", "measurements": objects.measurements[index]})
+            made.append(kept)
         elif best.geometry is not None:
             row["status"] = "outlined"
             if outlined_before:
                 row["iou"] = round(_iou(before, best.geometry), 4)
-                row["status"] = "unchanged" if row["iou"] >= UNCHANGED else "outlined"
+                if row["iou"] >= UNCHANGED:
+                    row |= {"status": "unchanged"} | _figures(_with_outline(best, before), mpp)
         ranked = [(rank, o) for rank, o in enumerate(answer.outlines) if o.geometry is not None]
         for rank, outline in ranked:
-            own = name if rank == 0 else str(uuid.uuid5(NAMESPACE, f"{name}/{rank}"))
             many = {"candidate": float(rank)} if len(answer.outlines) > 1 else {}
-            made.append(
-                {**base, "geometry": outline.geometry, "id": own, "kind": "polygon", "score": outline.score,
-                 "source": _SOURCE, "measurements": many}
-            )  # fmt: skip
+            new = {
+                **base, "geometry": outline.geometry, "kind": "polygon", "score": outline.score, "quality": np.nan,
+                "source": _SOURCE,
+            }  # fmt: skip
+            if rank:
+                own = str(uuid.uuid5(NAMESPACE, f"{name}/{rank}"))
+                made.append({**new, "id": own, "texts": None, "measurements": many})
+                continue
+            changed = {"score": outline.score} if row["status"] == "unchanged" else new
+            made.append({**kept, **changed, "measurements": {**objects.measurements[index], **many}})
         rows.append(row)
     return rows, _built(made, objects.colors)
 
@@ -103,6 +116,11 @@ def rows_of_found(found: Found, slide: Slide, model: PromptableModel) -> tuple[l
     return rows, outlines
 
 
+def _with_outline(answer: Outlined, given: shapely.Polygon | shapely.MultiPolygon) -> Outlined:
+    """An answer whose outline is the one that was given."""
+    return Outlined(given, answer.score, float(given.area), int(shapely.get_num_coordinates(given)))
+
+
 def _figures(outline: Outlined, mpp: float | None) -> Row:
     um2 = None if mpp is None else round(outline.area_px * mpp**2, 3)
     return {
@@ -111,7 +129,7 @@ def _figures(outline: Outlined, mpp: float | None) -> Row:
 
 
 def _built(made: Sequence[Row], colors: Mapping[str, str]) -> Instances:
-    columns = {key: [m[key] for m in made] for key in ("class_name", "locked", "id", "kind", "score", "source")}
+    columns = {key: [m[key] for m in made] for key in _COPIED}
     measured = np.empty(len(made), dtype=object)
     measured[:] = [m["measurements"] for m in made]
     return Instances.build([m["geometry"] for m in made], measurements=measured, colors=colors, **columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,12 @@ from histoseed.benchmarking.prompted.report.limits import limit_sentences
 from histoseed.benchmarking.report.files import check_page, publish, read_clock
 from histoseed.benchmarking.report.machine import REPORT_KIND
 
-__all__ = ["write_prompt_report"]
+__all__ = ["without_cases", "write_prompt_report"]
+
+
+def without_cases(found: Experiment) -> Experiment:
+    """An experiment without pictures of its objects, for a page that holds no part of a data set."""
+    return replace(found, results=tuple(replace(one, cases=()) for one in found.results))
 
 
 def write_prompt_report(

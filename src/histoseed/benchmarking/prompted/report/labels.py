@@ -84,6 +84,9 @@ FIELDS: Mapping[str, tuple[str, Callable[[PromptResult], str]]] = {
 CONDITION = ("prompts", "jitter", "shift", "user")
 """Fields that say what was asked; the others say who answered, and what became of the answer."""
 
+_TRAINING = ("train_sets", "training_prompts", "loss")
+"""Fields that only trained models have."""
+
 SETTING = "training."
 """Before the name of a setting of a training, which is a field too."""
 
@@ -120,9 +123,20 @@ def field_words(name: str) -> str:
 
 
 def varying(results: Sequence[PromptResult]) -> list[str]:
-    """The fields that results differ by; settings of trainings stand behind the others."""
+    """The fields that results differ by; settings of trainings stand behind the others.
+
+    What trained models share is not said of each of them because one beside them was not trained.
+    """
     settings = dict.fromkeys(SETTING + name for one in results for name in one.model.training)
-    return [name for name in (*FIELDS, *settings) if len({value_of(one, name) for one in results}) > 1]
+    return [name for name in (*FIELDS, *settings) if len(set(_values(results, name))) > 1]
+
+
+def _values(results: Sequence[PromptResult], name: str) -> list[str]:
+    """The values of a field; of one about training only those of trained models, if there are any."""
+    told = [value_of(one, name) for one in results]
+    if name in _TRAINING or name.startswith(SETTING):
+        return [value for value in told if value != "none"] or told
+    return told
 
 
 def label_of(result: PromptResult, names: Sequence[str]) -> str:
@@ -136,7 +150,7 @@ def common_words(results: Sequence[PromptResult]) -> str:
         return ""
     apart = set(varying(results))
     usual = {"seed": "0", "user": "histoseed", "recirculate": "0", "jitter": "0", "shift": "0"}
-    shared = {name: value_of(results[0], name) for name in FIELDS if name not in apart}
+    shared = {name: _values(results, name)[0] for name in FIELDS if name not in apart}
     words = [f"{field_words(name)} {value}" for name, value in shared.items() if value not in {"none", usual.get(name)}]
     return f"The same in all results here: {'; '.join(words)}." if words else ""
 
